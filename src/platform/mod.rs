@@ -1,0 +1,1 @@
+//! The only place that names `std::sync::atomic`, the futex, loom and the clock.
