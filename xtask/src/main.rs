@@ -36,7 +36,8 @@ fn main() -> ExitCode {
             println!("{}", help());
             ExitCode::SUCCESS
         }
-        _ => misused("which command?"),
+        Some((unknown, _)) => misused(&format!("no command `{unknown}`")),
+        None => misused("which command?"),
     }
 }
 
