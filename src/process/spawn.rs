@@ -52,15 +52,24 @@ impl Worker {
             return Err(io::Error::other(handshake::too_deep()));
         }
         let descriptors = super::inherited()?;
+        let nonce = Nonce::fresh()?;
         let hello = Hello {
             build: Image::main().build_id()?,
-            nonce: Nonce::fresh()?,
+            nonce,
             key: SealKey::own()?,
             parent: std::process::id(),
             depth,
             name: name.to_owned(),
             descriptors: descriptors.len() as u32,
         };
+        Worker::start(hello, nonce, &descriptors)
+    }
+
+    fn start(
+        hello: Hello,
+        marker: Nonce,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<(Worker, OwnedFd, Outgoing)> {
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -68,8 +77,8 @@ impl Worker {
             None,
         )?;
         // Before the child exists, so that a failure here leaves nothing to clean up.
-        let outgoing = hello.send(ours.as_fd(), &descriptors)?;
-        let child = start(name, hello.nonce, theirs)?;
+        let outgoing = hello.send(ours.as_fd(), descriptors)?;
+        let child = start(&hello.name, marker, theirs)?;
         let worker = Worker::adopt(child, hello)?;
         Ok((worker, ours, outgoing))
     }
@@ -160,4 +169,193 @@ pub(crate) fn random() -> io::Result<[u8; 16]> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use rustix::net::{RecvFlags, SendFlags};
+
+    use super::super::function::{self, FunctionName};
+    use super::super::serve::{CallHeader, Outcome, ReplyHeader};
+    use super::super::wire::{Fill, Reader};
+    use super::*;
+
+    /// The next frame that the worker sends, or `None` when it closes instead.
+    fn next(socket: &OwnedFd) -> Option<Vec<u8>> {
+        let mut reader = Reader::default();
+        while reader.frame().unwrap().is_none() {
+            if reader.fill(socket, RecvFlags::empty()).unwrap() == Fill::Closed {
+                return None;
+            }
+        }
+        reader.frame().unwrap().map(<[u8]>::to_vec)
+    }
+
+    fn ready() -> (Worker, OwnedFd) {
+        let (worker, socket, _) = Worker::spawn("unit-test").unwrap();
+        worker.check(&next(&socket).unwrap()).unwrap();
+        (worker, socket)
+    }
+
+    fn send_call(socket: &OwnedFd, header: CallHeader, argument: u32) {
+        let frame = wire::append(wire::begin(), &header).unwrap();
+        let frame = wire::finish(wire::append(frame, &argument).unwrap());
+        assert!(
+            Outgoing::new(frame, 0)
+                .pump(socket, SendFlags::empty())
+                .unwrap()
+        );
+    }
+
+    fn square(x: u32) -> u32 {
+        assert!(x < 100, "{x} is too much");
+        x * x
+    }
+
+    fn header(task: u64) -> CallHeader {
+        let name = function::name(square).unwrap();
+        let seal = SealKey::own().unwrap().seal(&name);
+        CallHeader { task, name, seal }
+    }
+
+    #[test]
+    fn a_worker_answers_calls_and_leaves_when_its_socket_closes() {
+        let (mut worker, socket) = ready();
+        for argument in 0..5 {
+            send_call(&socket, header(u64::from(argument)), argument);
+            let body = next(&socket).unwrap();
+            let (reply, result) = wire::split::<ReplyHeader>(&body).unwrap();
+            assert_eq!(
+                reply,
+                ReplyHeader {
+                    task: argument.into(),
+                    outcome: Outcome::Returned
+                }
+            );
+            assert_eq!(
+                wire::split::<u32>(result).unwrap(),
+                (argument * argument, &[][..])
+            );
+        }
+        drop(socket);
+        assert_eq!(worker.reap(), Ended::Code(0));
+    }
+
+    #[test]
+    fn a_panic_comes_back_with_its_place_and_the_workers_name() {
+        let (mut worker, socket) = ready();
+        send_call(&socket, header(1), 100);
+        let (reply, _) = wire::split::<ReplyHeader>(&next(&socket).unwrap())
+            .map(|(reply, rest)| (reply, rest.to_vec()))
+            .unwrap();
+        let Outcome::Panicked {
+            message,
+            location,
+            thread,
+        } = reply.outcome
+        else {
+            panic!("{reply:?}");
+        };
+        assert_eq!(
+            (message.as_str(), thread.as_str()),
+            ("100 is too much", "unit-test")
+        );
+        assert!(location.unwrap().contains("spawn.rs:"));
+        drop(socket);
+        assert_eq!(worker.reap(), Ended::Code(0));
+    }
+
+    #[test]
+    fn a_call_without_the_seal_ends_the_worker_before_it_runs() {
+        let (mut worker, socket) = ready();
+        let forged = CallHeader {
+            name: function::name(square).unwrap(),
+            ..header(1)
+        };
+        let FunctionName::Offset {
+            function,
+            trampoline,
+        } = forged.name;
+        let name = FunctionName::Offset {
+            function: function + 1,
+            trampoline,
+        };
+        send_call(&socket, CallHeader { name, ..forged }, 1);
+        assert_eq!(next(&socket), None);
+        assert_eq!(worker.reap(), Ended::Code(70));
+    }
+
+    #[test]
+    fn garbage_on_the_socket_ends_the_worker_with_an_error() {
+        let (mut worker, socket) = ready();
+        rustix::io::write(&socket, b"not a frame at all").unwrap();
+        assert_eq!(next(&socket), None);
+        assert_eq!(worker.reap(), Ended::Code(70));
+    }
+
+    #[test]
+    fn a_worker_refuses_a_parent_of_another_build_and_a_foreign_marker() {
+        let nonce = Nonce::fresh().unwrap();
+        let hello = Hello {
+            build: BuildId::Note(vec![1]),
+            nonce,
+            key: SealKey::own().unwrap(),
+            parent: std::process::id(),
+            depth: 1,
+            name: "stranger".into(),
+            descriptors: 0,
+        };
+        let ours = Hello {
+            build: Image::main().build_id().unwrap(),
+            ..hello.clone()
+        };
+        for (hello, marker, says) in [
+            (hello, nonce, "another build"),
+            (ours.clone(), Nonce::fresh().unwrap(), "marker"),
+            (
+                Hello {
+                    depth: DEEPEST + 1,
+                    ..ours
+                },
+                nonce,
+                "nested",
+            ),
+        ] {
+            let (mut worker, socket, _) = Worker::start(hello, marker, &[]).unwrap();
+            let reason = worker.check(&next(&socket).unwrap()).unwrap_err();
+            assert!(reason.contains(says), "{reason}");
+            assert_eq!(worker.reap(), Ended::Code(70));
+        }
+    }
+
+    #[test]
+    fn a_marker_without_a_socket_is_an_error_and_not_a_run_of_main() {
+        for marker in [Nonce::fresh().unwrap().to_string(), "nonsense".to_owned()] {
+            let mut child = Command::new(PROGRAM)
+                .env(MARKER, marker)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let (mut out, mut err) = (String::new(), String::new());
+            child
+                .stderr
+                .take()
+                .unwrap()
+                .read_to_string(&mut err)
+                .unwrap();
+            child
+                .stdout
+                .take()
+                .unwrap()
+                .read_to_string(&mut out)
+                .unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(70));
+            assert!(err.contains("latchwork worker"), "{err}");
+            assert_eq!(out, "", "main was reached");
+        }
+    }
 }
