@@ -4,12 +4,23 @@
 
 mod error;
 pub(crate) mod platform;
+pub(crate) mod wait;
+
+pub mod debug;
+pub mod executor;
+pub mod queue;
+pub mod sync;
 
 pub use error::{GaveUp, Shutdown};
+pub use wait::{CancelToken, Limit};
 
-#[cfg(feature = "process")]
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
+
+#[cfg(all(feature = "process", not(loom)))]
 pub mod ipc;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", not(loom)))]
 pub mod process;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", not(loom)))]
 pub(crate) mod shm;
