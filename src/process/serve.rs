@@ -4,11 +4,8 @@
 //! that does not decode and a result that does not encode are replies. A second thread watches the
 //! parent, so that a worker whose parent died is gone at once, whatever its task is doing.
 
-use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -18,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::function::{self, CallFailure, FunctionName, Seal, SealKey};
 use super::wire::{self, Fill, Outgoing, Reader};
+use crate::executor::panic::catch;
+use crate::platform::atomic::{AtomicU32, Ordering};
 
 /// A worker between calls that does not get through its exit handlers in this time is ended.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -51,7 +50,6 @@ pub(crate) enum Outcome {
 
 /// Serves the parent behind `socket` until it closes, then ends the process.
 pub(crate) fn serve(socket: OwnedFd, mut reader: Reader, key: SealKey, parent: u32) -> ! {
-    record_panic_locations();
     if let Err(error) = watch(&socket, parent) {
         super::entry::refuse(&format!("cannot watch the parent process: {error}"));
     }
@@ -96,53 +94,21 @@ fn next_call(socket: &OwnedFd, reader: &mut Reader, key: &SealKey) -> io::Result
 fn answer(header: CallHeader, argument: &[u8], key: &SealKey) -> io::Result<Vec<u8>> {
     let call = function::resolve(&header.name, header.seal, key).map_err(wire::corrupt)?;
     let reply = reply(header.task, Outcome::Returned)?;
-    LAST_PANIC.with_borrow_mut(|last| *last = None);
-    let outcome = match panic::catch_unwind(AssertUnwindSafe(|| call.run(argument, reply))) {
+    let outcome = match catch(|| call.run(argument, reply)) {
         Ok(Ok(reply)) => return Ok(wire::finish(reply)),
         Ok(Err(failure)) => Outcome::Failed(failure),
-        Err(payload) => {
-            let message = message_of(&*payload);
-            // A payload may panic when it is dropped, as often as it likes; one is enough.
-            if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(again);
-            }
-            Outcome::Panicked {
-                message,
-                location: LAST_PANIC.with_borrow_mut(Option::take),
-                thread: super::name().unwrap_or_default().to_owned(),
-            }
-        }
+        Err(panic) => Outcome::Panicked {
+            message: panic.message,
+            location: panic.location,
+            // Tasks run on the thread that would have run `main`, which has no name yet.
+            thread: super::name().unwrap_or_default().to_owned(),
+        },
     };
     self::reply(header.task, outcome).map(wire::finish)
 }
 
 fn reply(task: u64, outcome: Outcome) -> io::Result<Vec<u8>> {
     wire::append(wire::begin(), &ReplyHeader { task, outcome }).map_err(io::Error::other)
-}
-
-fn message_of(payload: &(dyn std::any::Any + Send)) -> String {
-    if let Some(message) = payload.downcast_ref::<&'static str>() {
-        (*message).to_owned()
-    } else if let Some(message) = payload.downcast_ref::<String>() {
-        message.clone()
-    } else {
-        "the panic's payload is not a text".to_owned()
-    }
-}
-
-thread_local! {
-    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Makes every panic leave its place behind for [`answer`], besides what the program's hook does.
-fn record_panic_locations() {
-    let previous = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        let location = info.location().map(ToString::to_string);
-        // A panic while the thread ends finds no place to leave it, and nobody asks for it.
-        let _ = LAST_PANIC.try_with(|last| last.try_borrow_mut().map(|mut last| *last = location));
-        previous(info);
-    }));
 }
 
 /// Whether a call is running, as the watcher must know it.

@@ -47,10 +47,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts a worker and greets it. Its answer arrives on the socket as a [`Greeting`].
     pub(crate) fn spawn(name: &str) -> io::Result<(Worker, OwnedFd, Outgoing)> {
-        let depth = super::depth() + 1;
-        if depth > DEEPEST {
-            return Err(io::Error::other(handshake::too_deep()));
-        }
+        let depth = check_depth()?;
         let descriptors = super::inherited()?;
         let nonce = Nonce::fresh()?;
         let hello = Hello {
@@ -154,6 +151,14 @@ fn start(name: &str, nonce: Nonce, socket: OwnedFd) -> io::Result<Child> {
             let message = format!("cannot start {PROGRAM} as a worker: {error}");
             io::Error::new(error.kind(), message)
         })
+}
+
+/// How deep a worker of this process would be nested, unless that is too deep.
+pub(crate) fn check_depth() -> io::Result<u32> {
+    match super::depth() + 1 {
+        depth if depth <= DEEPEST => Ok(depth),
+        _ => Err(io::Error::other(handshake::too_deep())),
+    }
 }
 
 /// Bytes that nobody can guess.
