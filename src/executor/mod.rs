@@ -7,7 +7,9 @@ mod as_completed;
 mod error;
 mod future;
 mod map;
-mod panic;
+pub(crate) mod panic;
+#[cfg(all(feature = "process", not(loom)))]
+mod process_pool;
 mod task;
 mod thread_pool;
 
@@ -15,6 +17,8 @@ pub use as_completed::{AsCompleted, as_completed};
 pub use error::{Exit, Panicked, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use future::{Finished, NotDone, TaskFuture};
 pub use map::Map;
+#[cfg(all(feature = "process", not(loom)))]
+pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
 pub use task::TaskId;
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
 
