@@ -237,7 +237,7 @@ fn count(result: &str) -> Count {
     }
 }
 
-/// The N of `model NAME: N interleavings at preemption bound B`; the name may hold anything.
+/// The N of `model NAME: N interleavings at preemption bound B in T s`; the name may hold anything.
 fn interleavings(line: &str) -> Option<usize> {
     let (_, rest) = line.strip_prefix("model ")?.rsplit_once(": ")?;
     rest.split_once(" interleavings at ")?.0.parse().ok()
@@ -315,7 +315,7 @@ mod tests {
     fn models_are_counted_and_their_lines_shown() {
         let (outcome, explored, shown) = read(
             "running 1 test\ntest race ... ok\n\nsuccesses:\n\n---- race stdout ----\n\
-             model grant: the time-out: 905 interleavings at preemption bound 2\n\n\
+             model grant: the time-out: 905 interleavings at preemption bound 2 in 0.1 s\n\n\
              model other: 5 interleavings at preemption bound 2\n\nsuccesses:\n    race\n\n\
              test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n",
             true,
