@@ -1,9 +1,9 @@
 //! The one door to loom for every model in `tests/`: sets the bounds, counts what was explored.
 //!
 //! A model that passed says nothing until it is known how much it explored, so each prints one line,
-//! `model NAME: N interleavings at preemption bound B in T s`, which `cargo xtask` adds up. Exploration is always complete
-//! within the bound: loom's own limits on time and permutations end a model early *and call that
-//! success*, so they are switched off here whatever the environment says.
+//! `model NAME: N interleavings at preemption bound B in T s`, which `cargo xtask` adds up.
+//! Exploration is always complete within the bound: loom's own limits on time and permutations end a
+//! model early *and call that success*, so they are switched off here whatever the environment says.
 
 // rustdoc is given no `--cfg`, and finds no doc tests here either.
 #[cfg(not(any(loom, doc, doctest)))]
