@@ -16,6 +16,8 @@ pub use error::{Exit, Panicked, SubmitError, SubmitRefusal, TaskError, WorkerDie
 pub use future::{Finished, NotDone, TaskFuture};
 pub use map::Map;
 pub use task::TaskId;
+#[cfg(loom)]
+pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
 
 use crate::{GaveUp, Limit, Shutdown};
