@@ -7,9 +7,13 @@ pub(crate) mod platform;
 
 pub use error::{GaveUp, Shutdown};
 
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", not(loom)))]
 pub mod ipc;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", not(loom)))]
 pub mod process;
 #[cfg(feature = "process")]
 pub(crate) mod shm;
+
+#[cfg(all(feature = "process", loom))]
+#[doc(hidden)]
+pub use shm::word::model as word_model;
