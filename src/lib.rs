@@ -4,8 +4,19 @@
 
 mod error;
 pub(crate) mod platform;
+pub(crate) mod wait;
+
+pub mod debug;
+pub mod executor;
+pub mod queue;
+pub mod sync;
 
 pub use error::{GaveUp, Shutdown};
+pub use wait::{CancelToken, Limit};
+
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
 
 #[cfg(all(feature = "process", not(loom)))]
 pub mod ipc;

@@ -1,1 +1,126 @@
-fn main() {}
+//! Measures latchwork beside its peers: `cargo run --release -p latchwork-benches -- GROUP...`
+//!
+//! `groups/` says what is measured and with whom, `run` takes the contenders in turn and makes
+//! ratios of their figures, `report` prints and writes them.
+
+mod groups;
+mod report;
+mod run;
+mod work;
+
+use groups::GROUPS;
+use lexopt::prelude::*;
+use report::Report;
+use run::Effort;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const HELP: &str = "\
+latchwork-benches GROUP... [--rounds N] [--quick] [--only TEXT] [--json FILE]
+
+    --rounds N    rounds counted, after one that is not (default 7)
+    --quick       two short rounds: whether everything runs, not how fast
+    --only TEXT   only workloads whose name contains TEXT
+    --json FILE   write the rows to FILE, too
+
+Groups (or `all`):";
+
+struct Arguments {
+    groups: Vec<String>,
+    effort: Effort,
+    only: String,
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = groups::process::child() {
+        return code;
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("built without optimisation: these figures mean nothing (use --release)");
+    }
+    match arguments().and_then(measure) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("latchwork-benches: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn arguments() -> Result<Arguments, lexopt::Error> {
+    let mut arguments = Arguments {
+        groups: Vec::new(),
+        effort: Effort {
+            rounds: 7,
+            sample: Duration::from_millis(60),
+        },
+        only: String::new(),
+        json: None,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("rounds") => arguments.effort.rounds = parser.value()?.parse()?,
+            Long("quick") => {
+                arguments.effort = Effort {
+                    rounds: 2,
+                    sample: Duration::from_millis(5),
+                };
+            }
+            Long("only") => arguments.only = parser.value()?.string()?,
+            Long("json") => arguments.json = Some(parser.value()?.into()),
+            // Cargo adds this one when it runs a program as a benchmark.
+            Long("bench") => {}
+            Value(group) => arguments.groups.push(group.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let known = |name: &String| name == "all" || GROUPS.iter().any(|group| group.name == name);
+    if let Some(unknown) = arguments.groups.iter().find(|name| !known(name)) {
+        return Err(format!("no group `{unknown}`").into());
+    }
+    if arguments.effort.rounds == 0 {
+        return Err("no figures without a round".into());
+    }
+    Ok(arguments)
+}
+
+fn measure(arguments: Arguments) -> Result<(), lexopt::Error> {
+    let Arguments {
+        groups,
+        effort,
+        only,
+        json,
+    } = arguments;
+    if groups.is_empty() {
+        println!("{HELP}");
+        for group in GROUPS {
+            println!("    {:<10} {}", group.name, group.what);
+        }
+        return Ok(());
+    }
+    let mut report = Report::default();
+    for group in GROUPS {
+        if !groups
+            .iter()
+            .any(|name| name == group.name || name == "all")
+        {
+            continue;
+        }
+        report.open(group.name);
+        for workload in (group.workloads)(effort.sample) {
+            if workload.name.contains(&only) {
+                report.rows(workload.run(effort.rounds));
+            }
+        }
+        report.close();
+    }
+    match json {
+        Some(file) => report.write_json(&file).map_err(|problem| {
+            lexopt::Error::Custom(format!("{}: {problem}", file.display()).into())
+        }),
+        None => Ok(()),
+    }
+}

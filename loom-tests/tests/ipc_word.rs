@@ -6,6 +6,7 @@
 #![cfg(loom)]
 
 use latchwork::word_model::{Outcome, Tree};
+use latchwork_loom_tests::model;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -63,32 +64,27 @@ fn spawn(
     thread::spawn(move || work(&shared))
 }
 
-/// `cargo xtask models --deep` raises the bound through LOOM_MAX_PREEMPTIONS.
-fn model(work: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.max_branches = 20_000;
-    builder.check(work);
-}
-
 #[test]
 fn two_lockers_exclude_each_other_and_neither_sleeps_on() {
-    model(|| {
-        let shared = Shared::new();
-        let other = spawn(&shared, |shared| {
-            shared.take_a_turn(1);
-            shared.take_a_turn(1);
-        });
-        shared.take_a_turn(0);
-        other.join().unwrap();
-        assert_eq!(shared.count(), 3);
-        assert!(shared.tree.is_free());
-    });
+    model(
+        "ipc word: two lockers exclude each other and neither sleeps on",
+        || {
+            let shared = Shared::new();
+            let other = spawn(&shared, |shared| {
+                shared.take_a_turn(1);
+                shared.take_a_turn(1);
+            });
+            shared.take_a_turn(0);
+            other.join().unwrap();
+            assert_eq!(shared.count(), 3);
+            assert!(shared.tree.is_free());
+        },
+    );
 }
 
 #[test]
 fn three_lockers_pass_every_wake_up_on() {
-    model(|| {
+    model("ipc word: three lockers pass every wake up on", || {
         let shared = Shared::new();
         let others = [1, 2].map(|who| spawn(&shared, move |shared| shared.take_a_turn(who)));
         shared.take_a_turn(0);
@@ -102,25 +98,28 @@ fn three_lockers_pass_every_wake_up_on() {
 
 #[test]
 fn a_waiter_that_gives_up_after_its_wake_up_owes_it_to_the_next() {
-    model(|| {
-        let shared = Shared::new();
-        let hasty = spawn(&shared, |shared| {
-            let outcome = shared.tree.lock_for(1, 1);
-            shared.finish_turn(outcome);
-        });
-        let patient = spawn(&shared, |shared| shared.take_a_turn(2));
-        shared.take_a_turn(0);
-        shared.take_a_turn(0);
-        hasty.join().unwrap();
-        patient.join().unwrap();
-        assert!(shared.count() >= 3);
-        assert!(shared.tree.is_free());
-    });
+    model(
+        "ipc word: a waiter that gives up after its wake up owes it to the next",
+        || {
+            let shared = Shared::new();
+            let hasty = spawn(&shared, |shared| {
+                let outcome = shared.tree.lock_for(1, 1);
+                shared.finish_turn(outcome);
+            });
+            let patient = spawn(&shared, |shared| shared.take_a_turn(2));
+            shared.take_a_turn(0);
+            shared.take_a_turn(0);
+            hasty.join().unwrap();
+            patient.join().unwrap();
+            assert!(shared.count() >= 3);
+            assert!(shared.tree.is_free());
+        },
+    );
 }
 
 #[test]
 fn a_poll_changes_nothing() {
-    model(|| {
+    model("ipc word: a poll changes nothing", || {
         let shared = Shared::new();
         let poller = spawn(&shared, |shared| {
             let outcome = shared.tree.lock_for(1, 0);
@@ -137,105 +136,120 @@ fn a_poll_changes_nothing() {
 
 #[test]
 fn the_lock_of_a_dead_owner_goes_to_one_survivor() {
-    model(|| {
-        let shared = Shared::new();
-        let victim = spawn(&shared, |shared| {
-            shared.tree.lock(3);
-            shared.tree.die(3);
-        });
-        let survivor = spawn(&shared, |shared| shared.take_a_turn(1));
-        shared.take_a_turn(0);
-        victim.join().unwrap();
-        survivor.join().unwrap();
-        // Only the first in line after the death hears of it, and the last may be the victim.
-        let deaths = shared.owner_deaths.load(Relaxed);
-        if deaths == 0 {
-            assert_eq!(shared.tree.lock(0), Outcome::OwnerDied);
-            shared.tree.unlock(true);
-        }
-        assert!(deaths <= 1);
-        assert_eq!(shared.count(), 2);
-        assert!(shared.tree.is_free());
-    });
+    model(
+        "ipc word: the lock of a dead owner goes to one survivor",
+        || {
+            let shared = Shared::new();
+            let victim = spawn(&shared, |shared| {
+                shared.tree.lock(3);
+                shared.tree.die(3);
+            });
+            let survivor = spawn(&shared, |shared| shared.take_a_turn(1));
+            shared.take_a_turn(0);
+            victim.join().unwrap();
+            survivor.join().unwrap();
+            // Only the first in line after the death hears of it, and the last may be the victim.
+            let deaths = shared.owner_deaths.load(Relaxed);
+            if deaths == 0 {
+                assert_eq!(shared.tree.lock(0), Outcome::OwnerDied);
+                shared.tree.unlock(true);
+            }
+            assert!(deaths <= 1);
+            assert_eq!(shared.count(), 2);
+            assert!(shared.tree.is_free());
+        },
+    );
 }
 
 #[test]
 fn survivors_asleep_when_the_owner_dies_are_not_left_asleep() {
-    model(|| {
-        let shared = Shared::new();
-        // Locked before anybody else exists: each survivor meets a held lock or a dead owner's.
-        shared.tree.lock(3);
-        let survivors = [1, 2].map(|who| spawn(&shared, move |shared| shared.take_a_turn(who)));
-        shared.tree.die(3);
-        for survivor in survivors {
-            survivor.join().unwrap();
-        }
-        assert_eq!(shared.owner_deaths.load(Relaxed), 1);
-        assert_eq!(shared.count(), 2);
-        assert!(shared.tree.is_free());
-    });
+    model(
+        "ipc word: survivors asleep when the owner dies are not left asleep",
+        || {
+            let shared = Shared::new();
+            // Locked before anybody else exists: each survivor meets a held lock or a dead owner's.
+            shared.tree.lock(3);
+            let survivors = [1, 2].map(|who| spawn(&shared, move |shared| shared.take_a_turn(who)));
+            shared.tree.die(3);
+            for survivor in survivors {
+                survivor.join().unwrap();
+            }
+            assert_eq!(shared.owner_deaths.load(Relaxed), 1);
+            assert_eq!(shared.count(), 2);
+            assert!(shared.tree.is_free());
+        },
+    );
 }
 
 #[test]
 fn an_owner_killed_between_unlocking_and_waking_strands_nobody() {
-    model(|| {
-        let shared = Shared::new();
-        shared.tree.lock(3);
-        let survivors = [1, 2].map(|who| spawn(&shared, move |shared| shared.take_a_turn(who)));
-        shared.tree.release_and_wake_nobody();
-        shared.tree.die(3);
-        for survivor in survivors {
-            survivor.join().unwrap();
-        }
-        assert_eq!(shared.owner_deaths.load(Relaxed), 0);
-        assert_eq!(shared.count(), 2);
-        assert!(shared.tree.is_free());
-    });
+    model(
+        "ipc word: an owner killed between unlocking and waking strands nobody",
+        || {
+            let shared = Shared::new();
+            shared.tree.lock(3);
+            let survivors = [1, 2].map(|who| spawn(&shared, move |shared| shared.take_a_turn(who)));
+            shared.tree.release_and_wake_nobody();
+            shared.tree.die(3);
+            for survivor in survivors {
+                survivor.join().unwrap();
+            }
+            assert_eq!(shared.owner_deaths.load(Relaxed), 0);
+            assert_eq!(shared.count(), 2);
+            assert!(shared.tree.is_free());
+        },
+    );
 }
 
 #[test]
 fn a_waiter_killed_with_a_wake_up_in_its_hands_strands_nobody() {
-    model(|| {
-        let shared = Shared::new();
-        let victim = spawn(&shared, |shared| {
-            shared.tree.sleep_once();
-            shared.tree.die(3);
-        });
-        let survivor = spawn(&shared, |shared| shared.take_a_turn(1));
-        shared.take_a_turn(0);
-        survivor.join().unwrap();
-        victim.join().unwrap();
-        assert_eq!(shared.owner_deaths.load(Relaxed), 0);
-        assert_eq!(shared.count(), 2);
-        assert!(shared.tree.is_free());
-    });
+    model(
+        "ipc word: a waiter killed with a wake up in its hands strands nobody",
+        || {
+            let shared = Shared::new();
+            let victim = spawn(&shared, |shared| {
+                shared.tree.sleep_once();
+                shared.tree.die(3);
+            });
+            let survivor = spawn(&shared, |shared| shared.take_a_turn(1));
+            shared.take_a_turn(0);
+            survivor.join().unwrap();
+            victim.join().unwrap();
+            assert_eq!(shared.owner_deaths.load(Relaxed), 0);
+            assert_eq!(shared.count(), 2);
+            assert!(shared.tree.is_free());
+        },
+    );
 }
 
 #[test]
 fn an_owner_death_is_reported_until_somebody_vouches() {
-    model(|| {
-        let shared = Shared::new();
-        shared.tree.lock(3);
-        let silent = spawn(&shared, |shared| {
-            // Either the first to hear of the death, or told after the other had repaired.
-            let outcome = shared.tree.lock(1);
+    model(
+        "ipc word: an owner death is reported until somebody vouches",
+        || {
+            let shared = Shared::new();
+            shared.tree.lock(3);
+            let silent = spawn(&shared, |shared| {
+                // Either the first to hear of the death, or told after the other had repaired.
+                let outcome = shared.tree.lock(1);
+                shared.add_one();
+                shared.tree.unlock(outcome == Outcome::Consistent);
+            });
+            shared.tree.die(3);
+            assert_eq!(shared.tree.lock(0), Outcome::OwnerDied);
+            shared.tree.mark_consistent();
             shared.add_one();
-            shared.tree.unlock(outcome == Outcome::Consistent);
-        });
-        shared.tree.die(3);
-        assert_eq!(shared.tree.lock(0), Outcome::OwnerDied);
-        shared.tree.mark_consistent();
-        shared.add_one();
-        shared.tree.unlock(true);
-        silent.join().unwrap();
-        assert_eq!(shared.count(), 2);
-        assert!(shared.tree.is_free());
-    });
+            shared.tree.unlock(true);
+            silent.join().unwrap();
+            assert_eq!(shared.count(), 2);
+            assert!(shared.tree.is_free());
+        },
+    );
 }
 
 #[test]
 fn an_heir_that_dies_too_is_inherited_again() {
-    model(|| {
+    model("ipc word: an heir that dies too is inherited again", || {
         let shared = Shared::new();
         shared.tree.lock(3);
         let heir = spawn(&shared, |shared| {

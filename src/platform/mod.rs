@@ -1,20 +1,32 @@
 //! The only place that names `std::sync::atomic`, the futex, loom and the clock.
+//!
+//! Two folders of the same shape: [`native`] is the machine, `modelled` is loom's. Everything
+//! above imports from here and is compiled unchanged against either. What loom cannot do is left
+//! out of its side on purpose: it has no clock (a modelled deadline is another modelled thread),
+//! one waiting place instead of a thousand, and no spinning.
+
+#[cfg(loom)]
+#[path = "modelled.rs"]
+mod imp;
+#[cfg(not(loom))]
+#[path = "native/mod.rs"]
+mod imp;
+
+pub(crate) use imp::*;
 
 #[cfg(feature = "process")]
 pub(crate) mod shared_futex;
+#[cfg(all(feature = "process", not(loom)))]
+pub(crate) use std::sync::atomic::AtomicU64;
 
-pub(crate) mod atomic {
-    #[cfg(loom)]
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-    #[cfg(not(loom))]
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+/// Declares a constructor that is `const` on the machine and plain under loom, whose atomics have
+/// an identity that only a running model can give them.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
+        #[cfg(not(loom))]
+        $(#[$meta])* $vis const fn $name($($arg: $ty),*) -> $ret $body
+        #[cfg(loom)]
+        $(#[$meta])* $vis fn $name($($arg: $ty),*) -> $ret $body
+    };
 }
-
-#[cfg(loom)]
-pub(crate) use loom::thread::yield_now;
-#[cfg(not(loom))]
-pub(crate) use std::thread::yield_now;
-
-pub(crate) fn cpus() -> usize {
-    if cfg!(loom) { 1 } else { 2 }
-}
+pub(crate) use const_fn;

@@ -1,0 +1,86 @@
+//! The one door to loom for every model in `tests/`: sets the bounds, counts what was explored.
+//!
+//! A model that passed says nothing until it is known how much it explored, so each prints one line,
+//! `model NAME: N interleavings at preemption bound B`, which `cargo xtask` adds up. Exploration is always complete
+//! within the bound: loom's own limits on time and permutations end a model early *and call that
+//! success*, so they are switched off here whatever the environment says.
+
+// rustdoc is given no `--cfg`, and finds no doc tests here either.
+#[cfg(not(any(loom, doc, doctest)))]
+compile_error!("run cargo inside loom-tests/, whose .cargo/config.toml sets `--cfg loom`");
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Preemptions explored per interleaving when `LOOM_MAX_PREEMPTIONS` does not say.
+const DEFAULT_BOUND: usize = 2;
+
+/// Runs `f` once for each interleaving of its threads within the preemption bound.
+///
+/// `name` is the hazard the model explores ("a grant that races its time-out"), not the type under
+/// test. The bound comes from `LOOM_MAX_PREEMPTIONS`, 2 when it is not set.
+///
+/// # Panics
+///
+/// When an interleaving panics, deadlocks or leaks, with loom's report; when the model has only one
+/// interleaving, since it then proves nothing that a plain test would not; and when
+/// `LOOM_MAX_PREEMPTIONS` is not a number.
+pub fn model(name: &str, f: impl Fn() + Sync + Send + 'static) {
+    let bound = preemption_bound();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(bound);
+    builder.max_duration = None;
+    builder.max_permutations = None;
+
+    // std's atomic, not loom's: the count must live across interleavings.
+    let begun = Arc::new(AtomicUsize::new(0));
+    let tally = Tally {
+        name,
+        begun: Arc::clone(&begun),
+    };
+    builder.check(move || {
+        begun.fetch_add(1, Ordering::Relaxed);
+        f();
+    });
+
+    let explored = tally.count();
+    drop(tally);
+    println!("model {name}: {explored} interleavings at preemption bound {bound}");
+    assert!(
+        explored > 1,
+        "model {name} has a single interleaving: nothing in it races"
+    );
+}
+
+fn preemption_bound() -> usize {
+    match std::env::var("LOOM_MAX_PREEMPTIONS") {
+        Ok(bound) => bound
+            .parse()
+            .expect("LOOM_MAX_PREEMPTIONS must be a number"),
+        Err(_) => DEFAULT_BOUND,
+    }
+}
+
+/// Says which interleaving failed when loom unwinds out of a model.
+struct Tally<'a> {
+    name: &'a str,
+    begun: Arc<AtomicUsize>,
+}
+
+impl Tally<'_> {
+    fn count(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!(
+                "model {}: failed in interleaving {}",
+                self.name,
+                self.count()
+            );
+        }
+    }
+}

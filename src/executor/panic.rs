@@ -1,0 +1,96 @@
+//! A panic as data: what a task's panic said, and where.
+//!
+//! The message is in the payload; the place is only told to the panic hook. So a hook is put in
+//! front of the one that is there, once, which notes the place for the thread that is running a
+//! task and then calls the other. Nothing is silenced.
+
+use super::Panicked;
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+thread_local! {
+    /// The place of the last panic in this thread.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            // A thread on its way out has nobody to note it for.
+            let _ = PLACE.try_with(|place| {
+                *place.borrow_mut() = info.location().map(ToString::to_string);
+            });
+            previous(info);
+        }));
+    });
+}
+
+/// Runs `f`; its panic, if any, as data.
+///
+/// Whatever `f` had borrowed mutably is dropped with it, so no broken value is seen afterwards.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
+    install_hook();
+    PLACE.take();
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked {
+        message: message(payload),
+        location: PLACE.take(),
+        thread: std::thread::current().name().map(ToOwned::to_owned),
+    })
+}
+
+/// Runs `f`, for whose panic nobody waits: the hook has printed it, so say whose it was.
+pub(crate) fn report(what: &str, f: impl FnOnce()) {
+    if let Err(panic) = catch(f) {
+        eprintln!("latchwork: {what} panicked: {}", panic.message);
+    }
+}
+
+/// What the payload says. A payload whose own drop panics is let go, not dropped.
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let message = match payload.downcast_ref::<&str>() {
+        Some(text) => (*text).to_owned(),
+        None => match payload.downcast_ref::<String>() {
+            Some(text) => text.clone(),
+            None => "a payload that is not a string".to_owned(),
+        },
+    };
+    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_place_and_thread_come_back() {
+        let thread = std::thread::Builder::new().name("unlucky".into());
+        let caught = thread
+            .spawn(|| catch(|| -> () { panic!("number {}", 13) }))
+            .unwrap()
+            .join()
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(caught.message, "number 13");
+        assert_eq!(caught.thread.as_deref(), Some("unlucky"));
+        assert!(caught.location.unwrap().contains("panic.rs:"));
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_dropped_does_no_harm() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("bomb");
+            }
+        }
+        let caught = catch(|| panic::panic_any(Bomb)).unwrap_err();
+        assert_eq!(caught.message, "a payload that is not a string");
+    }
+}

@@ -1,0 +1,361 @@
+//! [`ThreadPoolExecutor`]: tasks on a bounded number of threads.
+//!
+//! One lock guards the pending tasks and the head count; idle workers wait on one condition. A
+//! submitter that finds an idle worker claims it by counting it out under the lock, and notifies;
+//! since notifications are exact, every claim reaches a worker. A claimed worker that finds its
+//! task taken by one that has just become free counts itself in again.
+
+use super::panic::catch;
+use super::task::{Promise, pair};
+use super::{Executor, Portable, SubmitError, SubmitRefusal, TaskError, TaskFuture};
+use crate::platform::{spawn_thread, thread_local};
+use crate::sync::{Condition, Lock};
+use crate::{GaveUp, Limit, Shutdown};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Python's default: enough threads for work that waits, without one for each of 64 cores.
+const MOST_BY_DEFAULT: usize = 32;
+
+thread_local! {
+    /// The pool whose worker this thread is, by address; 0 elsewhere.
+    static WORKER_OF: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A task as the pool sees it: run it, or cancel it.
+trait Job: Send {
+    fn run(self: Box<Self>);
+    fn cancel(self: Box<Self>);
+}
+
+struct Call<F, R> {
+    function: F,
+    promise: Promise<R>,
+}
+
+impl<F: FnOnce() -> R + Send, R: Send> Job for Call<F, R> {
+    fn run(self: Box<Self>) {
+        if self.promise.start() {
+            // The function, with all it captured, is gone before the result is there.
+            let result = catch(self.function).map_err(TaskError::Panicked);
+            self.promise.complete(result);
+        }
+    }
+
+    fn cancel(self: Box<Self>) {
+        self.promise.cancel();
+    }
+}
+
+struct Pool {
+    prefix: String,
+    max_workers: usize,
+    state: Lock<State>,
+    /// For idle workers: there may be a task, or the end.
+    work: Condition,
+    /// For those who join: the last worker has gone.
+    ended: Condition,
+}
+
+struct State {
+    pending: VecDeque<Box<dyn Job>>,
+    /// Workers that wait and have not been claimed.
+    idle: usize,
+    /// Workers that have been started and have not ended.
+    workers: usize,
+    /// Workers started ever; the next one's number.
+    started: usize,
+    is_shut: bool,
+}
+
+impl State {
+    fn has_ended(&self) -> bool {
+        self.is_shut && self.workers == 0
+    }
+}
+
+/// Runs tasks on threads that are started as they are needed and kept.
+///
+/// A new worker is started only when a task comes, no worker is idle and there are fewer than
+/// `max_workers`. Tasks start in the order in which they came. A task's panic comes back in its
+/// future and the worker goes on.
+///
+/// Dropping the executor runs every task it has accepted and then ends its workers; dropped by one of
+/// its own tasks, it does not wait for them.
+///
+/// # Limits
+///
+/// A task that waits for another task of the same pool occupies its worker while it waits; when all
+/// workers do so, nobody is left to run what they wait for.
+///
+/// # Cost
+///
+/// A task costs two allocations, one lock each to enter and to leave, and a wake-up if a worker
+/// sleeps.
+///
+/// # Source
+///
+/// Python's [`concurrent.futures.ThreadPoolExecutor`](https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor).
+///
+/// ```
+/// use latchwork::executor::{TaskError, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(4).thread_name_prefix("fetch").build();
+/// let name = String::from("world");
+/// let greeting = pool.spawn(move || format!("hello {name}")).unwrap();
+/// let broken = pool.spawn(|| -> u8 { panic!("no luck") }).unwrap();
+///
+/// assert_eq!(greeting.result().unwrap(), "hello world");
+/// match broken.result() {
+///     Err(TaskError::Panicked(panic)) => assert_eq!(panic.message, "no luck"),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
+#[doc(alias = "ThreadPool")]
+pub struct ThreadPoolExecutor {
+    pool: Arc<Pool>,
+}
+
+/// Settings of a [`ThreadPoolExecutor`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    max_workers: Option<NonZeroUsize>,
+    prefix: Option<String>,
+}
+
+impl Builder {
+    /// The most threads at a time. By default four more than can run at once, but at most 32.
+    ///
+    /// # Panics
+    ///
+    /// If `max_workers` is 0.
+    pub fn max_workers(mut self, max_workers: usize) -> Builder {
+        self.max_workers = Some(NonZeroUsize::new(max_workers).expect("a pool needs a worker"));
+        self
+    }
+
+    /// What the threads are called: this, an underscore and a number. By default
+    /// `ThreadPoolExecutor-` and the pool's number.
+    ///
+    /// # Panics
+    ///
+    /// If there is a NUL in it.
+    pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Builder {
+        let prefix = prefix.into();
+        assert!(!prefix.contains('\0'), "a thread's name cannot contain NUL");
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// A pool without any thread yet.
+    pub fn build(self) -> ThreadPoolExecutor {
+        static POOLS: AtomicUsize = AtomicUsize::new(0);
+        let number = POOLS.fetch_add(1, Ordering::Relaxed);
+        ThreadPoolExecutor {
+            pool: Arc::new(Pool {
+                prefix: self
+                    .prefix
+                    .unwrap_or_else(|| format!("ThreadPoolExecutor-{number}")),
+                max_workers: self.max_workers.map_or_else(
+                    || (crate::platform::cpus() + 4).min(MOST_BY_DEFAULT),
+                    NonZeroUsize::get,
+                ),
+                state: Lock::new(State {
+                    pending: VecDeque::new(),
+                    idle: 0,
+                    workers: 0,
+                    started: 0,
+                    is_shut: false,
+                }),
+                work: Condition::new(),
+                ended: Condition::new(),
+            }),
+        }
+    }
+}
+
+impl ThreadPoolExecutor {
+    /// A pool of at most `max_workers` threads.
+    ///
+    /// # Panics
+    ///
+    /// If `max_workers` is 0.
+    pub fn new(max_workers: usize) -> ThreadPoolExecutor {
+        ThreadPoolExecutor::builder()
+            .max_workers(max_workers)
+            .build()
+    }
+
+    /// Settings, to be changed before the pool is built.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Accepts a closure as a task.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the closure: after shutdown, or when there is no worker and none could be
+    /// started.
+    pub fn spawn<F, R>(&self, function: F) -> Result<TaskFuture<R>, SubmitError<F>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.accept(function, |function| function)
+    }
+
+    /// Accepts a function and its argument as a task, as [`Executor::submit`] does, without asking
+    /// that they can be sent to a process.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] with the argument, as for [`spawn`](ThreadPoolExecutor::spawn).
+    pub fn submit<A, R>(
+        &self,
+        function: fn(A) -> R,
+        argument: A,
+    ) -> Result<TaskFuture<R>, SubmitError<A>>
+    where
+        A: Send + 'static,
+        R: Send + 'static,
+    {
+        self.accept(argument, move |argument| move || function(argument))
+    }
+
+    /// Enters `value`, as the closure that `into_function` makes of it once it is sure to be taken.
+    fn accept<V, F, R>(
+        &self,
+        value: V,
+        into_function: impl FnOnce(V) -> F,
+    ) -> Result<TaskFuture<R>, SubmitError<V>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let pool = &self.pool;
+        let mut state = pool.state.lock();
+        if state.is_shut {
+            return Err(SubmitError::new(value, SubmitRefusal::ShutDown));
+        }
+        let claimed = state.idle > 0;
+        if claimed {
+            state.idle -= 1;
+        } else if state.workers < pool.max_workers
+            && let Err(error) = start_worker(pool, &mut state)
+            && state.workers == 0
+        {
+            let why = format!("cannot start a thread: {error}");
+            return Err(SubmitError::new(value, SubmitRefusal::Broken(why.into())));
+        }
+        let (promise, future) = pair();
+        let function = into_function(value);
+        state
+            .pending
+            .push_back(Box::new(Call { function, promise }));
+        drop(state);
+        if claimed {
+            pool.work.notify_one();
+        }
+        Ok(future)
+    }
+}
+
+fn start_worker(pool: &Arc<Pool>, state: &mut State) -> io::Result<()> {
+    let name = format!("{}_{}", pool.prefix, state.started);
+    let worker = Arc::clone(pool);
+    spawn_thread(name, move || work(&worker))?;
+    state.started += 1;
+    state.workers += 1;
+    Ok(())
+}
+
+/// A worker's life.
+fn work(pool: &Arc<Pool>) {
+    WORKER_OF.with(|of| of.set(Arc::as_ptr(pool).addr()));
+    let mut state = pool.state.lock();
+    loop {
+        if let Some(job) = state.pending.pop_front() {
+            drop(state);
+            job.run();
+            state = pool.state.lock();
+        } else if state.is_shut {
+            break;
+        } else {
+            state.idle += 1;
+            // Whoever wakes us has counted us out.
+            pool.work.wait(&mut state);
+        }
+    }
+    state.workers -= 1;
+    if state.has_ended() {
+        pool.ended.notify_all();
+    }
+}
+
+impl Executor for ThreadPoolExecutor {
+    fn submit<A: Portable, R: Portable>(
+        &self,
+        function: fn(A) -> R,
+        argument: A,
+    ) -> Result<TaskFuture<R>, SubmitError<A>> {
+        ThreadPoolExecutor::submit(self, function, argument)
+    }
+
+    fn shutdown(&self, pending: Shutdown) {
+        let cancelled = {
+            let mut state = self.pool.state.lock();
+            state.is_shut = true;
+            // All of them are woken below, so all are claimed.
+            state.idle = 0;
+            if state.has_ended() {
+                self.pool.ended.notify_all();
+            }
+            match pending {
+                Shutdown::Drain => VecDeque::new(),
+                Shutdown::Immediate => std::mem::take(&mut state.pending),
+            }
+        };
+        self.pool.work.notify_all();
+        // With nothing locked: a cancelled task runs its callbacks here.
+        cancelled.into_iter().for_each(|job| job.cancel());
+    }
+
+    fn join_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
+        let mut state = self.pool.state.lock();
+        self.pool
+            .ended
+            .wait_while_within(&mut state, |state| !state.has_ended(), limit)
+    }
+}
+
+impl Drop for ThreadPoolExecutor {
+    fn drop(&mut self) {
+        self.shutdown(Shutdown::Drain);
+        let own_worker = WORKER_OF.with(|of| of.get() == Arc::as_ptr(&self.pool).addr());
+        if !own_worker {
+            self.join();
+        }
+    }
+}
+
+impl fmt::Debug for ThreadPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("ThreadPoolExecutor");
+        out.field("max_workers", &self.pool.max_workers);
+        {
+            let state = self.pool.state.lock();
+            out.field("workers", &state.workers)
+                .field("idle", &state.idle)
+                .field("pending", &state.pending.len())
+                .field("is_shutdown", &state.is_shut);
+        }
+        out.finish()
+    }
+}

@@ -1,0 +1,125 @@
+//! loom's world, with the same names as the machine's.
+//!
+//! A waiter's sleep is a `Notify` behind an `Arc`, because the waker uses it after the waiter's
+//! frame may be gone and a modelled object must not be. There is no clock: nothing here takes a
+//! deadline seriously, and a model that wants a time-out lets another modelled thread fire it.
+
+use std::io;
+use std::time::Instant;
+
+pub(crate) mod atomic {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+}
+
+use loom::cell::UnsafeCell as LoomCell;
+use loom::sync::MutexGuard;
+
+/// loom's cell with `into_inner` left in and nothing else changed.
+pub(crate) struct UnsafeCell<T: ?Sized>(LoomCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> UnsafeCell<T> {
+        UnsafeCell(LoomCell::new(value))
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<T: ?Sized> UnsafeCell<T> {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        self.0.with(f)
+    }
+
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        self.0.with_mut(f)
+    }
+}
+
+/// loom's mutex without poison: a panic ends the model anyway.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// Puts the current modelled thread to sleep.
+pub(crate) struct Signal(loom::sync::Arc<loom::sync::Notify>);
+
+impl Signal {
+    pub(crate) fn new() -> Signal {
+        Signal(loom::sync::Arc::new(loom::sync::Notify::new()))
+    }
+
+    pub(crate) fn sleep(&self, word: &atomic::AtomicU32, value: u32, _deadline: Option<Instant>) {
+        if word.load(atomic::Ordering::Acquire) == value {
+            self.0.wait();
+        }
+    }
+
+    pub(crate) fn handle(&self, _word: &atomic::AtomicU32) -> WakeHandle {
+        WakeHandle(self.0.clone())
+    }
+}
+
+/// Wakes one sleeper. Usable after the sleeper's frame is gone.
+pub(crate) struct WakeHandle(loom::sync::Arc<loom::sync::Notify>);
+
+impl WakeHandle {
+    pub(crate) fn wake(self) {
+        self.0.notify();
+    }
+}
+
+loom::lazy_static! {
+    static ref NEXT_ID: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(2);
+}
+
+loom::thread_local! {
+    static ID: usize = NEXT_ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// The current modelled thread's id: never 0 or 1, unique within one execution.
+pub(crate) fn thread_id() -> usize {
+    ID.with(|id| *id)
+}
+
+/// Spinning explores nothing that sleeping does not, so a model never spins.
+pub(crate) fn cpus() -> usize {
+    1
+}
+
+pub(crate) fn spin_hint() {
+    loom::hint::spin_loop();
+}
+
+pub(crate) use loom::thread::yield_now;
+pub(crate) use loom::thread_local;
+
+/// Starts a modelled thread that nobody joins; a model still ends only when it has ended.
+pub(crate) fn spawn_thread(_name: String, f: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    loom::thread::spawn(f);
+    Ok(())
+}
+
+/// There is no time in a model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment;
+
+impl Moment {
+    pub(crate) fn now() -> Moment {
+        Moment
+    }
+
+    pub(crate) fn elapsed(self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}

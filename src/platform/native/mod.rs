@@ -1,0 +1,35 @@
+//! The machine: std's atomics, parking_lot's mutex, the kernel's futex, the monotonic clock.
+
+mod cell;
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+mod park;
+mod thread;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod futex;
+
+pub(crate) use cell::UnsafeCell;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use futex::{Signal, WakeHandle};
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) use park::{Signal, WakeHandle};
+pub(crate) use parking_lot::Mutex;
+pub(crate) use thread::{cpus, spawn_thread, spin_hint, thread_id, thread_local, yield_now};
+
+pub(crate) mod atomic {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+}
+
+/// The instant a waiter began to wait, for fairness and for reports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(std::time::Instant);
+
+impl Moment {
+    pub(crate) fn now() -> Moment {
+        Moment(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}

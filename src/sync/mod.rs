@@ -1,0 +1,16 @@
+//! Primitives for the threads (and tasks) of one process.
+//!
+//! Each is one word, is made by a `const` constructor, allocates nothing and needs no `Drop`. Each
+//! blocking operation has four faces: `op()` blocks, `try_op()` never does, `op_within(limit)`
+//! blocks at most so long, and `op_async()` is a future for any runtime. A call that gives up has
+//! changed nothing.
+
+mod condition;
+mod event;
+mod lock;
+mod semaphore;
+
+pub use condition::Condition;
+pub use event::Event;
+pub use lock::{Lock, LockGuard, TaskLockGuard};
+pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};

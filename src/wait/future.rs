@@ -1,0 +1,97 @@
+//! The async way to run a request: the waiter lives in the future instead of on a stack.
+
+use super::Request;
+use super::lot;
+use super::waiter::{GRANTED, Ticket, Waiter};
+use crate::platform::Moment;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The waiting id of a task: a future may be polled by any thread.
+pub(crate) const TASK: usize = 1;
+
+/// A request that is run by being polled, on any runtime.
+///
+/// Dropping it gives up: what it was granted and has not returned goes to the next in line.
+#[must_use = "futures do nothing unless awaited"]
+pub(crate) struct WaitFuture<R: Request> {
+    request: R,
+    place: &'static Location<'static>,
+    waiter: Option<Waiter>,
+    _pinned: PhantomPinned,
+}
+
+impl<R: Request> WaitFuture<R> {
+    #[track_caller]
+    pub(crate) fn new(request: R) -> WaitFuture<R> {
+        WaitFuture {
+            request,
+            place: Location::caller(),
+            waiter: None,
+            _pinned: PhantomPinned,
+        }
+    }
+}
+
+impl<R: Request> Future for WaitFuture<R> {
+    type Output = R::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Output> {
+        // SAFETY: nothing is moved out of the pinned value; a waiter that may be linked is only
+        // replaced after it has been granted, which unlinks it.
+        let this = unsafe { self.get_unchecked_mut() };
+        let mut since = Moment::now();
+        let mut again = false;
+        if let Some(waiter) = &this.waiter {
+            if waiter.decided().is_none() {
+                lot::set_waker(waiter, cx.waker());
+            }
+            // Asked again: the grant may have come before the waker was in place.
+            match waiter.decided() {
+                None => return Poll::Pending,
+                Some(state) => debug_assert_eq!(state, GRANTED, "only a drop gives up"),
+            }
+            since = waiter.ticket.since;
+            again = true;
+            let token = waiter.token();
+            this.waiter = None;
+            if let Some(output) = this.request.granted(token) {
+                return Poll::Ready(output);
+            }
+        }
+        loop {
+            if let Some(output) = this.request.attempt() {
+                return Poll::Ready(output);
+            }
+            let ticket = Ticket {
+                address: this.request.address(),
+                kind: R::KIND,
+                thread: TASK,
+                place: this.place,
+                since,
+                again,
+            };
+            let waiter = Waiter::new(ticket, Some(cx.waker().clone()));
+            if lot::enlist(this.waiter.insert(waiter), &mut this.request) {
+                this.request.parked();
+                return Poll::Pending;
+            }
+            this.waiter = None;
+        }
+    }
+}
+
+impl<R: Request> Drop for WaitFuture<R> {
+    fn drop(&mut self) {
+        // A pinned value stays in place until its drop has run, so the node is where it was linked.
+        if let Some(waiter) = &self.waiter
+            && !lot::abandon(waiter, &mut self.request)
+        {
+            let token = waiter.token();
+            self.request.decline(token);
+        }
+    }
+}

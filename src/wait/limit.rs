@@ -1,0 +1,187 @@
+//! How long a call may wait.
+
+#[cfg(loom)]
+use super::cancel::Canceller;
+use super::cancel::{CancelToken, Registration};
+use super::waiter::Waiter;
+use crate::GaveUp;
+use smallvec::SmallVec;
+use std::time::{Duration, Instant};
+
+/// How long an operation may wait: a deadline, a cancel token, both, or neither.
+///
+/// Every `*_within` call takes `impl Into<Limit>`: a [`Duration`] from now, an [`Instant`], a
+/// [`&CancelToken`](CancelToken), or a token with a deadline from [`CancelToken::within`] and
+/// [`CancelToken::until`].
+///
+/// * A zero duration, and an instant that has passed, poll: the operation is tried once.
+/// * A duration too long to be added to the clock, [`Duration::MAX`] first of all, means no limit.
+/// * An operation that can be done at once is done, even if the token has been cancelled already;
+///   a call that would have to wait looks at the token first.
+/// * Time is the monotonic clock's; a deadline is never early. How late it is depends on the
+///   system's timers, usually under 100 microseconds.
+///
+/// ```
+/// use latchwork::{CancelToken, GaveUp, Limit, sync::Event};
+/// use std::time::Duration;
+///
+/// let never = Event::new();
+/// assert_eq!(never.wait_within(Duration::ZERO), Err(GaveUp::TimedOut));
+///
+/// let token = CancelToken::new();
+/// token.cancel();
+/// assert_eq!(never.wait_within(&token), Err(GaveUp::Cancelled));
+/// assert_eq!(never.wait_within(token.within(Duration::MAX)), Err(GaveUp::Cancelled));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[doc(alias = "timeout")]
+pub struct Limit<'a> {
+    deadline: Option<Instant>,
+    token: Option<&'a CancelToken>,
+    /// A modelled deadline: another modelled thread lets it pass.
+    #[cfg(loom)]
+    timer: Option<&'a Canceller>,
+}
+
+impl<'a> Limit<'a> {
+    /// No limit: wait as long as it takes.
+    pub fn none() -> Limit<'a> {
+        Limit {
+            deadline: None,
+            token: None,
+            #[cfg(loom)]
+            timer: None,
+        }
+    }
+
+    pub(crate) fn until(token: &'a CancelToken, deadline: Option<Instant>) -> Limit<'a> {
+        let mut limit = Limit::none();
+        limit.deadline = deadline;
+        limit.token = Some(token);
+        limit
+    }
+
+    /// Has the limit been reached? Cancellation is reported before a time-out.
+    pub(crate) fn check(&self) -> Result<(), GaveUp> {
+        if let Some(token) = self.token {
+            token.check()?;
+        }
+        #[cfg(loom)]
+        if self.timer.is_some_and(Canceller::has_fired) {
+            return Err(GaveUp::TimedOut);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(GaveUp::TimedOut),
+            _ => Ok(()),
+        }
+    }
+
+    /// The instant at which to give up.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The token that may end the wait early.
+    pub(crate) fn token(&self) -> Option<&'a CancelToken> {
+        self.token
+    }
+
+    /// Puts `waiter` within reach of whoever may end its wait, until the result is dropped.
+    pub(crate) fn register<'w>(&self, waiter: &'w Waiter) -> SmallVec<[Registration<'w>; 1]>
+    where
+        'a: 'w,
+    {
+        let sources = self.token.map(CancelToken::canceller).into_iter();
+        #[cfg(loom)]
+        let sources = sources.chain(self.timer);
+        sources.map(|source| source.register(waiter)).collect()
+    }
+}
+
+impl From<Duration> for Limit<'_> {
+    fn from(duration: Duration) -> Self {
+        Limit {
+            deadline: Instant::now().checked_add(duration),
+            ..Limit::none()
+        }
+    }
+}
+
+impl From<Instant> for Limit<'_> {
+    fn from(deadline: Instant) -> Self {
+        Limit {
+            deadline: Some(deadline),
+            ..Limit::none()
+        }
+    }
+}
+
+impl<'a> From<&'a CancelToken> for Limit<'a> {
+    fn from(token: &'a CancelToken) -> Self {
+        Limit::until(token, None)
+    }
+}
+
+#[cfg(loom)]
+impl<'a> From<&'a Canceller> for Limit<'a> {
+    fn from(timer: &'a Canceller) -> Self {
+        Limit {
+            timer: Some(timer),
+            ..Limit::none()
+        }
+    }
+}
+
+/// A limit that can be kept: for iterators that wait again at every step.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedLimit {
+    deadline: Option<Instant>,
+    token: Option<CancelToken>,
+}
+
+impl OwnedLimit {
+    pub(crate) fn new(limit: Limit<'_>) -> OwnedLimit {
+        OwnedLimit {
+            deadline: limit.deadline,
+            token: limit.token.cloned(),
+        }
+    }
+
+    pub(crate) fn borrowed(&self) -> Limit<'_> {
+        let mut limit = Limit::none();
+        limit.deadline = self.deadline;
+        limit.token = self.token.as_ref();
+        limit
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_duration_is_no_limit() {
+        let limit = Limit::from(Duration::MAX);
+        assert_eq!(limit.deadline(), None);
+        assert_eq!(limit.check(), Ok(()));
+    }
+
+    #[test]
+    fn cancellation_is_reported_before_a_time_out() {
+        let token = CancelToken::new();
+        let limit = token.within(Duration::ZERO);
+        assert_eq!(limit.check(), Err(GaveUp::TimedOut));
+        token.cancel();
+        assert_eq!(limit.check(), Err(GaveUp::Cancelled));
+    }
+
+    #[test]
+    fn an_owned_limit_is_the_same_limit() {
+        let token = CancelToken::new();
+        let deadline = Instant::now();
+        let owned = OwnedLimit::new(token.until(deadline));
+        assert_eq!(owned.borrowed().deadline(), Some(deadline));
+        token.cancel();
+        assert_eq!(owned.borrowed().check(), Err(GaveUp::Cancelled));
+    }
+}

@@ -1,0 +1,315 @@
+//! The lot: where waiters are parked, keyed by the address of the word they wait on.
+//!
+//! A fixed table of cache-padded buckets; each holds one doubly linked FIFO list of the waiters of
+//! all words that hash to it. Invariants:
+//!
+//! 1. A node is linked only while its owner is inside a wait, and only its bucket's lock allows
+//!    linking or unlinking; so under that lock every linked node is alive.
+//! 2. A primitive's has-waiters bit is set, cleared and acted upon under the bucket's lock of its
+//!    own address (by the callbacks of [`enlist`], [`withdraw`] and [`line`]), so it is never
+//!    wrong while the lock is free: a waiter in the line implies the bit.
+//! 3. Nothing of the user's runs while a bucket is locked; wake-ups are collected and fired after.
+
+use super::Request;
+use super::waiter::{CANCELLED, GRANTED, Waiter, Wake};
+use crate::platform::atomic::{AtomicUsize, Ordering};
+use crate::platform::{Moment, Mutex};
+use crossbeam_utils::CachePadded;
+use smallvec::SmallVec;
+use std::ptr;
+use std::task::Waker;
+
+struct Bucket {
+    head: *const Waiter,
+    tail: *const Waiter,
+}
+
+// SAFETY: the pointers are followed only under the bucket's lock (invariant 1).
+unsafe impl Send for Bucket {}
+
+impl Bucket {
+    const EMPTY: Bucket = Bucket {
+        head: ptr::null(),
+        tail: ptr::null(),
+    };
+}
+
+/// 1,024 buckets of 128 bytes in zeroed memory: pages nobody waits in are never touched.
+#[cfg(not(loom))]
+const BITS: u32 = 10;
+#[cfg(not(loom))]
+static LOT: [CachePadded<Mutex<Bucket>>; 1 << BITS] =
+    [const { CachePadded::new(Mutex::new(Bucket::EMPTY)) }; 1 << BITS];
+// One bucket: every collision that can happen does.
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref LOT: [CachePadded<Mutex<Bucket>>; 1] = [CachePadded::new(Mutex::new(Bucket::EMPTY))];
+}
+
+#[cfg(not(loom))]
+fn bucket(address: usize) -> &'static Mutex<Bucket> {
+    // Fibonacci hashing: words are at least 4 bytes apart and often in arrays.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let hash = (address as u64).wrapping_mul(GOLDEN) >> (64 - BITS);
+    &LOT[hash as usize]
+}
+#[cfg(loom)]
+fn bucket(_address: usize) -> &'static Mutex<Bucket> {
+    &LOT[0]
+}
+
+type Wakes = SmallVec<[Wake; 4]>;
+
+/// The waiters of one word, oldest first, with their bucket locked.
+pub(crate) struct Line<'a> {
+    bucket: &'a mut Bucket,
+    address: usize,
+    wakes: Wakes,
+}
+
+/// What a granter may know of a parked waiter.
+pub(crate) struct Front {
+    pub(crate) thread: usize,
+    pub(crate) since: Moment,
+    pub(crate) again: bool,
+    pub(crate) tag: usize,
+}
+
+impl Line<'_> {
+    /// The first waiter of this word at or after `from`.
+    fn find(&self, mut from: *const Waiter) -> *const Waiter {
+        while !from.is_null() {
+            // SAFETY: linked nodes are alive under the bucket's lock (invariant 1).
+            let waiter = unsafe { &*from };
+            if waiter.ticket.address == self.address {
+                break;
+            }
+            from = next(waiter);
+        }
+        from
+    }
+
+    fn first(&self) -> *const Waiter {
+        self.find(self.bucket.head)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first().is_null()
+    }
+
+    /// Whether somebody is parked behind the front one.
+    pub(crate) fn has_second(&self) -> bool {
+        let first = self.first();
+        // SAFETY: linked nodes are alive under the bucket's lock (invariant 1).
+        !first.is_null() && !self.find(next(unsafe { &*first })).is_null()
+    }
+
+    pub(crate) fn front(&self) -> Option<Front> {
+        let first = self.first();
+        if first.is_null() {
+            return None;
+        }
+        // SAFETY: linked nodes are alive under the bucket's lock (invariant 1).
+        let waiter = unsafe { &*first };
+        Some(Front {
+            thread: waiter.ticket.thread,
+            since: waiter.ticket.since,
+            again: waiter.ticket.again,
+            // SAFETY: `links` belongs to whoever holds the bucket's lock, which is us.
+            tag: waiter.links.with(|links| unsafe { (*links).tag }),
+        })
+    }
+
+    /// Replaces the front waiter's tag.
+    pub(crate) fn retag_front(&mut self, tag: usize) {
+        let first = self.first();
+        assert!(!first.is_null(), "no waiter to retag");
+        // SAFETY: a linked node is alive and its links are ours under the bucket's lock.
+        unsafe { (*first).links.with_mut(|links| (*links).tag = tag) };
+    }
+
+    /// Takes the front waiter out and grants it `token`. False when it had given up, or when
+    /// nobody was there; either way the grant is still the caller's to give.
+    pub(crate) fn grant_front(&mut self, token: usize) -> bool {
+        let first = self.first();
+        !first.is_null() && self.grant(first, token)
+    }
+
+    /// Grants every waiter the token that `token_for` has for its tag, if it has one.
+    pub(crate) fn grant_where(&mut self, token_for: impl Fn(usize) -> Option<usize>) {
+        let mut at = self.first();
+        while !at.is_null() {
+            // SAFETY: `at` is linked, so alive, until the grant below.
+            let waiter = unsafe { &*at };
+            let following = self.find(next(waiter));
+            // SAFETY: `links` belongs to whoever holds the bucket's lock, which is us.
+            let tag = waiter.links.with(|links| unsafe { (*links).tag });
+            if let Some(token) = token_for(tag) {
+                // One that has given up needs no grant: it finds out for itself.
+                self.grant(at, token);
+            }
+            at = following;
+        }
+    }
+
+    /// Unlinks first and decides second: after the CAS the node is not ours to touch.
+    fn grant(&mut self, waiter: *const Waiter, token: usize) -> bool {
+        // SAFETY: the caller found it linked under this lock, so it is alive until it is settled.
+        let waiter = unsafe { &*waiter };
+        unlink(self.bucket, waiter);
+        // SAFETY: `links` belongs to whoever holds the bucket's lock, which is us.
+        let waker = waiter.links.with_mut(|links| unsafe {
+            (*links).token = token;
+            (*links).waker.take()
+        });
+        match waiter.settle(GRANTED) {
+            Ok(wake) => {
+                self.wakes.extend(wake.or(waker.map(Wake::Task)));
+                true
+            }
+            Err(()) => false,
+        }
+    }
+}
+
+fn next(waiter: &Waiter) -> *const Waiter {
+    // SAFETY: callers hold the bucket's lock, to which `links` belongs.
+    waiter.links.with(|links| unsafe { (*links).next })
+}
+
+/// Links `waiter` at the end, or at the front when it has been woken in vain before.
+fn link(bucket: &mut Bucket, waiter: &Waiter, tag: usize) {
+    let this: *const Waiter = waiter;
+    let (prev, next) = if waiter.ticket.again {
+        (ptr::null(), bucket.head)
+    } else {
+        (bucket.tail, ptr::null())
+    };
+    waiter.links.with_mut(|links| {
+        // SAFETY: the node is ours and not linked yet; nobody else knows it.
+        let links = unsafe { &mut *links };
+        links.prev = prev;
+        links.next = next;
+        links.linked = true;
+        links.tag = tag;
+    });
+    // SAFETY: neighbours are linked, so alive, and their links are ours under the bucket's lock.
+    unsafe {
+        match prev.as_ref() {
+            Some(prev) => prev.links.with_mut(|links| (*links).next = this),
+            None => bucket.head = this,
+        }
+        match next.as_ref() {
+            Some(next) => next.links.with_mut(|links| (*links).prev = this),
+            None => bucket.tail = this,
+        }
+    }
+}
+
+/// Takes `waiter` out of its bucket's list if it is still in it.
+fn unlink(bucket: &mut Bucket, waiter: &Waiter) {
+    let (prev, next) = waiter.links.with_mut(|links| {
+        // SAFETY: `links` belongs to whoever holds the bucket's lock.
+        let links = unsafe { &mut *links };
+        if !links.linked {
+            return (None, None);
+        }
+        links.linked = false;
+        (Some(links.prev), Some(links.next))
+    });
+    let (Some(prev), Some(next)) = (prev, next) else {
+        return;
+    };
+    // SAFETY: neighbours are linked, so alive, and their links are ours under the bucket's lock.
+    unsafe {
+        match prev.as_ref() {
+            Some(prev) => prev.links.with_mut(|links| (*links).next = next),
+            None => bucket.head = next,
+        }
+        match next.as_ref() {
+            Some(next) => next.links.with_mut(|links| (*links).prev = prev),
+            None => bucket.tail = prev,
+        }
+    }
+}
+
+/// Runs `f` on the line of waiters at `address`, then wakes whoever it granted.
+pub(crate) fn line<R>(address: usize, f: impl FnOnce(&mut Line<'_>) -> R) -> R {
+    let mut locked = bucket(address).lock();
+    let mut line = Line {
+        bucket: &mut locked,
+        address,
+        wakes: Wakes::new(),
+    };
+    let result = f(&mut line);
+    let wakes = line.wakes;
+    drop(locked);
+    wakes.into_iter().for_each(Wake::fire);
+    result
+}
+
+/// Asks the request, under the bucket's lock, whether it still has to wait, and links if so.
+///
+/// The caller keeps `waiter` in place until it is decided and, unless granted, withdrawn.
+pub(crate) fn enlist<R: Request>(waiter: &Waiter, request: &mut R) -> bool {
+    line(waiter.ticket.address, |line| {
+        let tag = request.enlist(line);
+        if let Some(tag) = tag {
+            link(line.bucket, waiter, tag);
+        }
+        tag.is_some()
+    })
+}
+
+/// Takes a waiter that gave up out of the line and lets the request repair the word.
+pub(crate) fn withdraw<R: Request>(waiter: &Waiter, request: &mut R) {
+    line(waiter.ticket.address, |line| {
+        unlink(line.bucket, waiter);
+        // SAFETY: `links` belongs to whoever holds the bucket's lock, which is us.
+        let tag = waiter.links.with(|links| unsafe { (*links).tag });
+        request.leave(line, tag);
+    });
+}
+
+/// Gives up on behalf of a future that is dropped. False when a grant came first.
+pub(crate) fn abandon<R: Request>(waiter: &Waiter, request: &mut R) -> bool {
+    if waiter.settle(CANCELLED).is_err() {
+        return false;
+    }
+    withdraw(waiter, request);
+    true
+}
+
+/// Makes `waker` the one to be woken, unless the wait has been decided already.
+pub(crate) fn set_waker(waiter: &Waiter, waker: &Waker) {
+    let _locked = bucket(waiter.ticket.address).lock();
+    waiter.links.with_mut(|links| {
+        // SAFETY: `links` belongs to whoever holds the bucket's lock, which is us. A granter that
+        // has taken the old waker out has also unlinked the node.
+        let links = unsafe { &mut *links };
+        if links.linked && !links.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            links.waker = Some(waker.clone());
+        }
+    });
+}
+
+/// Calls `see` for every parked waiter with the word it waits on; one bucket at a time, so the
+/// picture as a whole may never have been true at one instant.
+pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, usize)) {
+    for bucket in LOT.iter() {
+        let locked = bucket.lock();
+        let mut at = locked.head;
+        while !at.is_null() {
+            // SAFETY: linked nodes are alive under the bucket's lock (invariant 1), and so is the
+            // word they wait on, which their owners borrow; every primitive's word is an
+            // `AtomicUsize` at the ticket's address.
+            let (waiter, word) = unsafe {
+                let waiter = &*at;
+                let word = &*(waiter.ticket.address as *const AtomicUsize);
+                (waiter, word.load(Ordering::Relaxed))
+            };
+            see(&waiter.ticket, word);
+            at = next(waiter);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a primitive says about one operation that may have to wait, and the blocking way to run it.
+
+use super::lot::{self, Line};
+use super::waiter::{GRANTED, Kind, TIMED_OUT, Ticket, Waiter, why};
+use super::{Limit, Spin};
+use crate::GaveUp;
+use crate::platform::{Moment, thread_id};
+use std::panic::Location;
+
+/// One operation on one primitive, as the engine sees it.
+///
+/// The engine promises: `enlist` and `leave` run under the bucket's lock of `address`, `granted`
+/// follows a grant exactly once, `leave` follows a give-up exactly once, `decline` replaces
+/// `granted` when a future is dropped after its grant. The request promises: whenever it returns
+/// without success it has changed nothing and owes nothing.
+pub(crate) trait Request {
+    type Output;
+    const KIND: &'static Kind;
+
+    /// Where to wait: the address of the primitive's word, an `AtomicUsize` that the request borrows.
+    fn address(&self) -> usize;
+
+    /// Does it at once if that is possible. Cheap when it isn't, so it may be called in a spin.
+    fn attempt(&mut self) -> Option<Self::Output>;
+
+    /// Whether somebody is parked, so that spinning would be queue-jumping or a waste.
+    fn crowded(&self) -> bool;
+
+    /// Looks once more and marks the word: `Some(tag)` to wait, with the request's own number in the
+    /// line; `None` when there is no need to, because another attempt may succeed.
+    fn enlist(&mut self, line: &mut Line<'_>) -> Option<usize>;
+
+    /// Called between linking and sleeping, with no lock held.
+    fn parked(&mut self) {}
+
+    /// A granter gave `token`. `None`: it was only a call to try again, and the try failed.
+    fn granted(&mut self, token: usize) -> Option<Self::Output>;
+
+    /// Gave up and left the line: repairs the word, gives back what the tag says it was given.
+    fn leave(&mut self, line: &mut Line<'_>, tag: usize);
+
+    /// Gives a grant back that nobody will use.
+    fn decline(&mut self, token: usize);
+}
+
+/// Runs a request whose first attempt has failed; blocks at most as long as `limit` says.
+///
+/// Order of events: the limit is looked at first (an elapsed one polls), then a short spin, then
+/// the line. A time-out makes one last attempt, so what became possible just then is not refused;
+/// a cancellation does not.
+#[cold]
+#[inline(never)]
+pub(crate) fn wait<R: Request>(
+    request: &mut R,
+    limit: &Limit<'_>,
+    place: &'static Location<'static>,
+) -> Result<R::Output, GaveUp> {
+    limit.check()?;
+    let mut spin = Spin::new();
+    while !request.crowded() && spin.turn() {
+        if let Some(output) = request.attempt() {
+            return Ok(output);
+        }
+    }
+    let mut ticket = Ticket {
+        address: request.address(),
+        kind: R::KIND,
+        thread: thread_id(),
+        place,
+        since: Moment::now(),
+        again: false,
+    };
+    loop {
+        let waiter = Waiter::new(ticket, None);
+        if !lot::enlist(&waiter, request) {
+            if let Some(output) = request.attempt() {
+                return Ok(output);
+            }
+            limit.check()?;
+            continue;
+        }
+        request.parked();
+        match waiter.sleep(limit) {
+            GRANTED => {
+                if let Some(output) = request.granted(waiter.token()) {
+                    return Ok(output);
+                }
+                ticket.again = true;
+                limit.check()?;
+            }
+            state => {
+                lot::withdraw(&waiter, request);
+                if state == TIMED_OUT
+                    && let Some(output) = request.attempt()
+                {
+                    return Ok(output);
+                }
+                return Err(why(state));
+            }
+        }
+    }
+}
+
+/// [`wait`] without a limit.
+pub(crate) fn wait_for_ever<R: Request>(
+    request: &mut R,
+    place: &'static Location<'static>,
+) -> R::Output {
+    match wait(request, &Limit::none(), place) {
+        Ok(output) => output,
+        Err(_) => unreachable!("a wait without a limit gave up"),
+    }
+}

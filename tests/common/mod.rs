@@ -1,0 +1,78 @@
+//! What every test file shares: the watchdog that turns a hang into a failure with a name.
+//!
+//! A test of things that wait can fail by never ending. libtest would then sit there until the
+//! machine that runs it gives up, without saying which test it was; so each such test runs its body
+//! under [`watchdog`].
+
+use std::any::Any;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+/// Runs `body` on a thread called `name` and returns what it returns.
+///
+/// A panic of the body goes on in the caller, so `#[should_panic]` and assertion messages work as
+/// usual. A body that has not ended after `limit` cannot be stopped: the report (which test, where
+/// it was called, every thread of the process with its state) goes to the real standard error, past
+/// libtest's capture, and the process aborts.
+///
+/// Generous limits cost nothing; ten seconds for a test that takes milliseconds leaves room for a
+/// loaded machine.
+#[track_caller]
+pub fn watchdog<T, F>(limit: Duration, name: &str, body: F) -> T
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let caller = Location::caller();
+    let (done, outcome) = mpsc::sync_channel::<Result<T, Box<dyn Any + Send>>>(1);
+    let worker = thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Sent from inside the thread, not left to `join`: join has no time limit.
+            let _ = done.send(panic::catch_unwind(AssertUnwindSafe(body)));
+        })
+        .expect("the watchdog needs one thread");
+
+    match outcome.recv_timeout(limit) {
+        Ok(Ok(value)) => {
+            worker.join().expect("the body's panics were caught");
+            value
+        }
+        Ok(Err(panic)) => panic::resume_unwind(panic),
+        Err(RecvTimeoutError::Timeout) => bark(limit, name, caller),
+        Err(RecvTimeoutError::Disconnected) => unreachable!("the body's outcome is always sent"),
+    }
+}
+
+/// Reports the hang and ends the process.
+fn bark(limit: Duration, name: &str, caller: &Location<'_>) -> ! {
+    let mut report = format!("\nwatchdog: `{name}` ({caller}) is still running after {limit:?}\n");
+    for (id, thread, state) in threads() {
+        let _ = writeln!(report, "  thread {id} `{thread}`: {state}");
+    }
+    // Not eprintln!: its output would be captured, and lost with the abort.
+    let _ = std::io::stderr().write_all(report.as_bytes());
+    std::process::abort();
+}
+
+/// Every thread of this process: id, name (the kernel keeps 15 bytes of it), state. Empty where
+/// there is no `/proc`.
+fn threads() -> Vec<(String, String, String)> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| {
+            let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+            let field = |key| status.lines().find_map(|line| line.strip_prefix(key));
+            let id = task.file_name().to_string_lossy().into_owned();
+            let [name, state] = [field("Name:")?, field("State:")?].map(|f| f.trim().to_owned());
+            Some((id, name, state))
+        })
+        .collect()
+}
