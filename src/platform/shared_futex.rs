@@ -86,7 +86,7 @@ mod modelled {
         expected: u32,
         /// `None` while asleep. Guarded by the registry's lock, like the kernel's hash bucket.
         ended: std::sync::Mutex<Option<Ended>>,
-        notify: Notify,
+        notify: Arc<Notify>,
     }
 
     struct Registry {
@@ -101,6 +101,9 @@ mod modelled {
     loom::thread_local! {
         /// After how many deaths, and asleep on which value, a slice of this thread last ended.
         static LAST_END: Cell<(usize, u32)> = Cell::new((0, 0));
+        /// One for each thread, not for each sleep: loom wakes each of them spuriously once, and
+        /// spurious wake-ups without end would be models without end.
+        static BED: Arc<Notify> = Arc::new(Notify::new());
     }
 
     pub(crate) fn wait(word: &AtomicU32, expected: u32, _slice: Duration) -> Ended {
@@ -121,7 +124,7 @@ mod modelled {
                 address: std::ptr::from_ref(word).addr(),
                 expected,
                 ended: std::sync::Mutex::new(None),
-                notify: Notify::new(),
+                notify: BED.with(Arc::clone),
             });
             registry.sleepers.push(sleeper.clone());
             sleeper

@@ -77,6 +77,11 @@ impl Roster {
         self.segment.fd()
     }
 
+    /// Which file the roster is, to tell descriptors of it from others.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
     /// This process's name, claimed at the first call.
     #[inline]
     pub(crate) fn me(&self) -> io::Result<Owner> {
