@@ -7,7 +7,9 @@ mod as_completed;
 mod error;
 mod future;
 mod map;
-mod panic;
+pub(crate) mod panic;
+#[cfg(all(feature = "process", not(loom)))]
+mod process_pool;
 mod task;
 mod thread_pool;
 
@@ -15,7 +17,11 @@ pub use as_completed::{AsCompleted, as_completed};
 pub use error::{Exit, Panicked, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use future::{Finished, NotDone, TaskFuture};
 pub use map::Map;
+#[cfg(all(feature = "process", not(loom)))]
+pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
 pub use task::TaskId;
+#[cfg(loom)]
+pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
 
 use crate::{GaveUp, Limit, Shutdown};

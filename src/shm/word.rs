@@ -152,7 +152,7 @@ pub(crate) struct Word(
 );
 
 impl Word {
-    #[cfg(any(loom, test))]
+    #[cfg(loom)]
     pub(crate) fn new() -> Word {
         Word(AtomicU32::new(0))
     }
