@@ -313,6 +313,41 @@ fn kill_at_each_instruction(stride: usize, operation: impl Fn(&Value<u64>)) {
     drop(value);
 }
 
+/// Kills a victim after every `stride`-th instruction of making and dropping a value.
+fn kill_while_making(stride: usize) {
+    stay_on_one_processor();
+    let bystander = Lock::new().unwrap();
+    let kept = Value::new([7_u64; 16]).unwrap();
+    let mut steps = 0;
+    loop {
+        let make = || drop(Value::new([1_u64; 16]).unwrap());
+        let fate = killed_after(steps, || drop(bystander.try_lock()), make);
+        let (made, took) = timed(|| Value::new([2_u64; 16]).unwrap());
+        assert!(took < Duration::from_secs(1));
+        assert_eq!(made.get().unwrap(), [2; 16], "after {steps} steps");
+        assert_eq!(kept.get().unwrap(), [7; 16], "after {steps} steps");
+        if matches!(fate, Stepped::Finished) {
+            break;
+        }
+        steps += stride;
+    }
+    println!("{} kill points", steps / stride);
+    assert!(steps > 0);
+}
+
+#[test]
+fn a_kill_while_an_object_is_made() {
+    watchdog(LIMIT, "single steps, making", || kill_while_making(149));
+}
+
+#[test]
+#[ignore = "exhaustive: every instruction, not every 149th"]
+fn a_kill_at_every_instruction_of_making_an_object() {
+    watchdog(LIMIT * 20, "single steps, making, all", || {
+        kill_while_making(1)
+    });
+}
+
 #[test]
 fn a_kill_at_every_seventh_instruction_of_an_update() {
     watchdog(LIMIT, "single steps", || {
@@ -320,7 +355,7 @@ fn a_kill_at_every_seventh_instruction_of_an_update() {
     });
 }
 
-/// `cargo test --release --test kill -- --ignored` takes a minute or more.
+/// `cargo test --release --test kill -- --ignored` runs this and the other exhaustive one.
 #[test]
 #[ignore = "exhaustive: every instruction, not every seventh"]
 fn a_kill_at_every_instruction_of_an_update() {
