@@ -77,12 +77,16 @@ pub use wait::{CancelToken, Limit};
 #[doc(hidden)]
 pub mod model;
 
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod ipc;
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod process;
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(all(feature = "process", target_os = "linux"))]
 pub(crate) mod shm;
+
+#[cfg(all(feature = "process", loom))]
+#[doc(hidden)]
+pub use shm::word::model as word_model;
 
 /// The README's example runs too.
 #[cfg(all(doctest, feature = "process"))]
