@@ -22,5 +22,9 @@ pub mod model;
 pub mod ipc;
 #[cfg(all(feature = "process", not(loom)))]
 pub mod process;
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(feature = "process")]
 pub(crate) mod shm;
+
+#[cfg(all(feature = "process", loom))]
+#[doc(hidden)]
+pub use shm::word::model as word_model;

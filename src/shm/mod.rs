@@ -1,1 +1,26 @@
 //! Engine 2: shared memory.
+//!
+//! A segment is memory that several processes map, the roster says which of them are alive, the
+//! word is a lock that survives the death of its owner, the arena hands out blocks that carry
+//! such a word, and a handle is one of them as a primitive of `ipc` sees it. Under loom only the
+//! word exists; the rest is system calls.
+//!
+//! This file holds the one [`Tree`] that a process belongs to. The process that first needs it
+//! makes it; a worker adopts its parent's. Once there it stays until the process ends, so that
+//! references into it are `'static` and the roster's descriptor is never closed.
+
+#[cfg(not(loom))]
+pub(crate) mod arena;
+#[cfg(not(loom))]
+pub(crate) mod handle;
+#[cfg(not(loom))]
+pub(crate) mod roster;
+#[cfg(not(loom))]
+pub(crate) mod segment;
+pub(crate) mod word;
+
+#[cfg(not(loom))]
+pub(crate) use tree::{Tree, adopt, descriptors, tree, tree_if_any};
+
+#[cfg(not(loom))]
+mod tree;

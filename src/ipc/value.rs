@@ -1,0 +1,241 @@
+//! `ipc::Value`: one plain value in shared memory, with the lock that protects it.
+
+use super::LockError;
+use crate::Limit;
+use crate::shm::handle::{Handle, Held};
+use bytemuck::Pod;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// A value that the processes of a tree share, under a lock of its own.
+///
+/// `T` is plain data: any number, array of numbers, or `#[repr(C)]` struct of such that derives
+/// [`bytemuck::Pod`], at most 256 KiB big and aligned to at most 64 bytes (32 for values of up to
+/// 32 bytes, which share a cache line with their lock). No pointers, no `bool`: a bit pattern that
+/// another process wrote must be a `T` whatever it is.
+///
+/// Each operation locks, does its work and unlocks; [`update`](Value::update) is what makes "read,
+/// change, write back" one step. Fairness, death, fork and cost are those of
+/// [`ipc::Lock`](super::Lock).
+///
+/// A process that is killed in the middle of a change leaves the value as it was at that instruction.
+/// For a number of at most eight bytes that is the old value or the new; for anything bigger it may
+/// be part of each, which is what [`LockError::OwnerDied`] is about.
+///
+/// ```
+/// use latchwork::ipc::Value;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let hits = Value::new(0_u64)?;
+/// hits.update(|n| *n += 1).unwrap();
+/// hits.update(|n| *n += 1).unwrap();
+/// assert_eq!(hits.get().unwrap(), 2);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Python: `multiprocessing.Value`, whose `v.value += 1` is two operations and not atomic.
+#[doc(alias = "multiprocessing.Value")]
+pub struct Value<T: Pod> {
+    handle: Handle,
+    _value: PhantomData<T>,
+}
+
+/// The value while it is locked. Unlocks it when dropped.
+///
+/// It may be sent to and dropped by another thread of the process, if `T` may.
+#[must_use = "the value is unlocked when the guard is dropped"]
+pub struct ValueGuard<'a, T: Pod> {
+    held: Held<'a>,
+    _value: PhantomData<&'a mut T>,
+}
+
+type Attempt<'a, T> = Result<ValueGuard<'a, T>, LockError<ValueGuard<'a, T>>>;
+
+impl<T: Pod> Value<T> {
+    /// Puts `value` into the shared memory of this process's tree.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if `T` is too big or too strictly aligned, else as for
+    /// [`Lock::new`](super::Lock::new).
+    pub fn new(value: T) -> io::Result<Value<T>> {
+        Handle::new(bytemuck::bytes_of(&value), align_of::<T>()).map(Value::from_handle)
+    }
+
+    fn from_handle(handle: Handle) -> Value<T> {
+        Value {
+            handle,
+            _value: PhantomData,
+        }
+    }
+
+    /// A copy of the value.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Value::lock); after an owner's death the error's guard shows the value.
+    pub fn get(&self) -> Result<T, LockError<ValueGuard<'_, T>>> {
+        self.lock().map(|guard| *guard)
+    }
+
+    /// Replaces the value.
+    ///
+    /// A value that is replaced as a whole is consistent again: after an owner's death this
+    /// repairs it and is no error.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Value::lock), except [`LockError::OwnerDied`].
+    pub fn set(&self, value: T) -> Result<(), LockError<ValueGuard<'_, T>>> {
+        let mut guard = match self.lock() {
+            Err(LockError::OwnerDied(guard)) => guard,
+            other => other?,
+        };
+        *guard = value;
+        guard.mark_consistent();
+        Ok(())
+    }
+
+    /// Changes the value in place and returns what `change` returns, as one step for all others.
+    ///
+    /// If `change` panics, the value stays as it was left and is unlocked. It must not use this
+    /// same value again: the lock is not recursive.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Value::lock); `change` has not run then. After an owner's death the error's
+    /// guard shows the value and is the place to repair it.
+    pub fn update<R>(
+        &self,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, LockError<ValueGuard<'_, T>>> {
+        self.lock().map(|mut guard| change(&mut guard))
+    }
+
+    /// Locks the value, waiting as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnerDied`](LockError::OwnerDied) holds the guard; otherwise the value is not locked and
+    /// the [error](LockError) says why.
+    #[inline]
+    #[doc(alias = "get_lock")]
+    pub fn lock(&self) -> Attempt<'_, T> {
+        self.lock_within(Limit::none())
+    }
+
+    /// Locks the value if nobody alive has it locked, and returns `None` otherwise. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Value::lock).
+    #[inline]
+    pub fn try_lock(&self) -> Result<Option<ValueGuard<'_, T>>, LockError<ValueGuard<'_, T>>> {
+        match self.handle.try_lock()? {
+            Some(held) => granted(held).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Locks the value, waiting as long as `limit` says; see
+    /// [`Lock::lock_within`](super::Lock::lock_within).
+    ///
+    /// # Errors
+    ///
+    /// [`GaveUp`](LockError::GaveUp) when the limit is reached, else as for [`lock`](Value::lock).
+    #[inline]
+    pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, T> {
+        granted(self.handle.lock(limit.into())?)
+    }
+
+    /// Has somebody locked the value? The answer may be outdated when it arrives.
+    pub fn is_locked(&self) -> bool {
+        self.handle.is_locked()
+    }
+}
+
+#[inline]
+fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
+    let consistent = held.is_consistent();
+    let guard = ValueGuard {
+        held,
+        _value: PhantomData,
+    };
+    if consistent {
+        Ok(guard)
+    } else {
+        Err(LockError::OwnerDied(guard))
+    }
+}
+
+impl<T: Pod> ValueGuard<'_, T> {
+    /// Vouches for the value, after an [owner's death](LockError::OwnerDied).
+    ///
+    /// Does nothing if there was none.
+    pub fn mark_consistent(&mut self) {
+        self.held.mark_consistent();
+    }
+
+    /// `false` if an owner died and nobody has vouched for the value since.
+    pub fn is_consistent(&self) -> bool {
+        self.held.is_consistent()
+    }
+}
+
+impl<T: Pod> Deref for ValueGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: a `Value<T>` is only made of a handle with room for a `T`, aligned for it. The
+        // lock is held, so no other reference exists in any process that keeps to the protocol,
+        // and any bytes are a `T`.
+        unsafe { self.held.payload().cast::<T>().as_ref() }
+    }
+}
+
+impl<T: Pod> DerefMut for ValueGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; and the guard is borrowed exclusively.
+        unsafe { self.held.payload().cast::<T>().as_mut() }
+    }
+}
+
+impl<T: Pod> Clone for Value<T> {
+    fn clone(&self) -> Self {
+        Value::from_handle(self.handle.clone())
+    }
+}
+
+/// Shows the state of the lock, not the value: a `Debug` that waits would be no help.
+impl<T: Pod> fmt::Debug for Value<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Value").field(&self.handle).finish()
+    }
+}
+
+impl<T: Pod + fmt::Debug> fmt::Debug for ValueGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValueGuard")
+            .field("value", &**self)
+            .field("consistent", &self.is_consistent())
+            .finish()
+    }
+}
+
+impl<T: Pod> Serialize for Value<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.handle.serialize(serializer)
+    }
+}
+
+impl<'de, T: Pod> Deserialize<'de> for Value<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Handle::deserialize(deserializer, size_of::<T>(), align_of::<T>()).map(Value::from_handle)
+    }
+}

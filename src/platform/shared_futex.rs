@@ -1,0 +1,175 @@
+//! Sleeping on a word that several processes map: `futex(2)` without the PRIVATE flag.
+//!
+//! The kernel keys such a futex by inode and offset, so every mapping of a segment meets the same
+//! sleepers. A sleep here is always bounded: whoever should wake the sleeper may have been killed,
+//! so the caller, `shm::word`, looks around after each slice.
+//!
+//! Under loom the futex is a list of sleepers behind one lock. There is no time in a model: a
+//! slice ends because somebody died (`somebody_died`), which is the only thing that slices are
+//! there for. A model without a death therefore shows that no wake-up is ever lost: if one were,
+//! loom would find everybody asleep.
+
+#[cfg(loom)]
+pub(crate) use modelled::{somebody_died, wait, wake_one};
+#[cfg(not(loom))]
+pub(crate) use native::{wait, wake_one};
+
+/// Why a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Somebody woke this sleeper, or nobody did: wake-ups may be spurious.
+    Woken,
+    /// The word did not hold the expected value; nobody slept.
+    Changed,
+    /// The slice is over.
+    Expired,
+}
+
+#[cfg(not(loom))]
+mod native {
+    use super::Ended;
+    use crate::platform::atomic::AtomicU32;
+    use std::io;
+    use std::time::Duration;
+
+    /// Sleeps while `word` holds `expected`, at most `slice` long on the monotonic clock.
+    pub(crate) fn wait(word: &AtomicU32, expected: u32, slice: Duration) -> Ended {
+        let timeout = libc::timespec {
+            tv_sec: slice.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: slice.subsec_nanos() as libc::c_long,
+        };
+        // SAFETY: `word` and `timeout` are alive for the whole call, and FUTEX_WAIT only reads.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                word.as_ptr(),
+                libc::FUTEX_WAIT,
+                expected,
+                &raw const timeout,
+            )
+        };
+        if result == 0 {
+            return Ended::Woken;
+        }
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EINTR) => Ended::Woken,
+            Some(libc::EAGAIN) => Ended::Changed,
+            Some(libc::ETIMEDOUT) => Ended::Expired,
+            // A sandbox that forbids the call: sleep the slice, so that waiting stays cheap.
+            _ => {
+                std::thread::sleep(slice);
+                Ended::Expired
+            }
+        }
+    }
+
+    /// Wakes one sleeper of any process, if there is one.
+    pub(crate) fn wake_one(word: &AtomicU32) {
+        // SAFETY: FUTEX_WAKE uses the address as a key and does not write to it.
+        unsafe {
+            libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1);
+        }
+    }
+}
+
+#[cfg(loom)]
+mod modelled {
+    use super::Ended;
+    use crate::platform::atomic::{AtomicU32, Ordering};
+    use loom::sync::{Mutex, Notify};
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    struct Sleeper {
+        address: usize,
+        expected: u32,
+        /// `None` while asleep. Guarded by the registry's lock, like the kernel's hash bucket.
+        ended: std::sync::Mutex<Option<Ended>>,
+        notify: Arc<Notify>,
+    }
+
+    struct Registry {
+        sleepers: Vec<Arc<Sleeper>>,
+        deaths: usize,
+    }
+
+    loom::lazy_static! {
+        static ref REGISTRY: Mutex<Registry> = Mutex::new(Registry { sleepers: Vec::new(), deaths: 0 });
+    }
+
+    loom::thread_local! {
+        /// After how many deaths, and asleep on which value, a slice of this thread last ended.
+        static LAST_END: Cell<(usize, u32)> = Cell::new((0, 0));
+        /// One for each thread, not for each sleep: loom wakes each of them spuriously once, and
+        /// spurious wake-ups without end would be models without end.
+        static BED: Arc<Notify> = Arc::new(Notify::new());
+    }
+
+    pub(crate) fn wait(word: &AtomicU32, expected: u32, _slice: Duration) -> Ended {
+        let sleeper = {
+            let mut registry = REGISTRY.lock().unwrap();
+            // The kernel compares under the bucket's lock, and so does the model: a wake-up that
+            // follows a change of the word cannot slip between the comparison and the sleep.
+            if word.load(Ordering::Relaxed) != expected {
+                return Ended::Changed;
+            }
+            // Who falls asleep after a death wakes at the end of its slice and looks around. Once
+            // for each value is enough: nothing but a death makes the second look different.
+            let end = (registry.deaths, expected);
+            if registry.deaths != 0 && LAST_END.with(|last| last.replace(end)) != end {
+                return Ended::Expired;
+            }
+            let sleeper = Arc::new(Sleeper {
+                address: std::ptr::from_ref(word).addr(),
+                expected,
+                ended: std::sync::Mutex::new(None),
+                notify: BED.with(Arc::clone),
+            });
+            registry.sleepers.push(sleeper.clone());
+            sleeper
+        };
+        sleeper.notify.wait();
+        let mut registry = REGISTRY.lock().unwrap();
+        registry
+            .sleepers
+            .retain(|other| !Arc::ptr_eq(other, &sleeper));
+        let ended = *sleeper.ended.lock().unwrap();
+        if ended == Some(Ended::Expired) {
+            LAST_END.with(|last| last.set((registry.deaths, sleeper.expected)));
+        }
+        ended.unwrap_or(Ended::Woken)
+    }
+
+    pub(crate) fn wake_one(word: &AtomicU32) {
+        let address = std::ptr::from_ref(word).addr();
+        let woken = {
+            let mut registry = REGISTRY.lock().unwrap();
+            let first = registry
+                .sleepers
+                .iter()
+                .position(|sleeper| sleeper.address == address);
+            first.map(|first| registry.sleepers.remove(first))
+        };
+        if let Some(sleeper) = woken {
+            end(&sleeper, Ended::Woken);
+        }
+    }
+
+    /// Time passes for everybody: all slices end.
+    pub(crate) fn somebody_died() {
+        let asleep = {
+            let mut registry = REGISTRY.lock().unwrap();
+            registry.deaths += 1;
+            std::mem::take(&mut registry.sleepers)
+        };
+        for sleeper in asleep {
+            end(&sleeper, Ended::Expired);
+        }
+    }
+
+    fn end(sleeper: &Sleeper, how: Ended) {
+        *sleeper.ended.lock().unwrap() = Some(how);
+        sleeper.notify.notify();
+    }
+}

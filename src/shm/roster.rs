@@ -1,0 +1,281 @@
+//! The roster: who is alive in this tree of processes.
+//!
+//! Invariant: a participant holds the POSIX record lock on byte `slot` of the roster's memfd from
+//! before its name ([`Owner`]: slot and generation) can be seen by anybody until the kernel ends
+//! the process. So the kernel itself says who is dead: no pid that could be reused decides, and
+//! none is needed across pid namespaces. Asked by `shm::word` about owners and by `shm::arena`
+//! about creators.
+//!
+//! A record lock belongs to the process, not to the descriptor, and is lost when the process closes
+//! *any* descriptor of that file. Hence this file is the only one that touches the descriptor: it
+//! is never duplicated and never closed once a slot was claimed. Should a program close it by
+//! number all the same (`close_range` while turning into a daemon), [`Entry::still_runs`] keeps
+//! survivors from taking its locks: it finds the process by pid and start time, and finds that it
+//! still maps the roster, which a dead process and one that has called `execve` do not.
+
+use super::segment::{HEADER_LEN, Id, Kind, ROSTER_NAME, Segment, invalid};
+use super::word::{Liveness, Owner, SLOTS, Verdict};
+use crate::platform::AtomicU64;
+use crate::platform::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::platform::yield_now;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+const LEN: usize = HEADER_LEN + SLOTS as usize * mem::size_of::<Entry>();
+
+/// What is known of the last participant that claimed a slot.
+///
+/// Written only by who holds the slot's record lock, `claims` last.
+#[repr(C)]
+struct Entry {
+    /// How often the slot was claimed; the generation of the last claim follows from it.
+    claims: AtomicU32,
+    pid: AtomicU32,
+    /// Clock ticks from boot to the start of that process, or 0 if it could not tell.
+    started: AtomicU64,
+    /// The inode of the pid namespace in which `pid` means something.
+    namespace: AtomicU64,
+}
+
+/// One roster and this process's place in it.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    segment: Segment,
+    inode: u64,
+    /// This process's name, or 0 before the first claim and in a forked child before its own.
+    me: AtomicU32,
+    /// Held by the thread that claims; a flag and not a mutex, because a forked child resets it.
+    claiming: AtomicBool,
+}
+
+impl Roster {
+    pub(crate) fn create() -> io::Result<Roster> {
+        Roster::of(Segment::create(Kind::Roster, LEN, [0; 2])?)
+    }
+
+    pub(crate) fn attach(fd: OwnedFd) -> io::Result<Roster> {
+        Roster::of(Segment::attach(fd, Kind::Roster, LEN)?)
+    }
+
+    fn of(segment: Segment) -> io::Result<Roster> {
+        Ok(Roster {
+            inode: rustix::fs::fstat(segment.fd())?.st_ino,
+            segment,
+            me: AtomicU32::new(0),
+            claiming: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.segment.id()
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.segment.fd()
+    }
+
+    /// Which file the roster is, to tell descriptors of it from others.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// This process's name, claimed at the first call.
+    #[inline]
+    pub(crate) fn me(&self) -> io::Result<Owner> {
+        match self.current() {
+            Some(me) => Ok(me),
+            None => self.claim(),
+        }
+    }
+
+    /// This process's name, if it has one already.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<Owner> {
+        // Acquire: pairs with the store in `claim_a_slot`, so that a thread that publishes the name
+        // in a lock word publishes the entry with it.
+        Owner::from_bits(self.me.load(Ordering::Acquire))
+    }
+
+    /// In the child of a fork: the parent's name is not ours. Only atomic stores, as the child of a
+    /// program with threads may do little else.
+    pub(crate) fn forget_me(&self) {
+        self.me.store(0, Ordering::Relaxed);
+        self.claiming.store(false, Ordering::Relaxed);
+    }
+
+    /// The process that goes by this name, if it is the last that claimed the slot.
+    pub(crate) fn pid_of(&self, owner: Owner) -> Option<u32> {
+        let entry = self.entry(owner.slot());
+        // Acquire: what is read next was written before this generation was issued.
+        let last = Owner::new(owner.slot(), entry.claims.load(Ordering::Acquire));
+        (last == Some(owner)).then(|| entry.pid.load(Ordering::Relaxed))
+    }
+
+    fn entry(&self, slot: u32) -> &Entry {
+        let offset = HEADER_LEN + slot as usize * mem::size_of::<Entry>();
+        // SAFETY: an entry is made of atomics.
+        unsafe { self.segment.at(offset) }
+    }
+
+    #[cold]
+    fn claim(&self) -> io::Result<Owner> {
+        // The record lock does not exclude threads of one process from each other; this does.
+        while self.claiming.swap(true, Ordering::Acquire) {
+            yield_now();
+        }
+        let claimed = self.current().map_or_else(|| self.claim_a_slot(), Ok);
+        self.claiming.store(false, Ordering::Release);
+        claimed
+    }
+
+    fn claim_a_slot(&self) -> io::Result<Owner> {
+        // Beginning anywhere spares those who come late a walk past all who are there, and spreads
+        // the generations over the slots. Fork gives parent and child different pids.
+        let first = std::process::id();
+        for slot in (0..SLOTS).map(|step| first.wrapping_add(step) % SLOTS) {
+            if !self.lock_byte(slot)? {
+                continue;
+            }
+            let entry = self.entry(slot);
+            if entry.still_runs(self.inode) {
+                self.unlock_byte(slot)?;
+                continue;
+            }
+            let claims = entry.claims.load(Ordering::Relaxed).wrapping_add(1).max(1);
+            let me = Owner::new(slot, claims).ok_or_else(|| invalid("a claim without a name"))?;
+            entry.pid.store(std::process::id(), Ordering::Relaxed);
+            let started = start_time("/proc/self/stat").map_or(0, |(started, _)| started);
+            entry.started.store(started, Ordering::Relaxed);
+            entry.namespace.store(pid_namespace(), Ordering::Relaxed);
+            // Release: whoever sees the new generation sees what is known of its process.
+            entry.claims.store(claims, Ordering::Release);
+            self.me.store(me.bits(), Ordering::Release);
+            return Ok(me);
+        }
+        Err(io::Error::new(
+            io::ErrorKind::QuotaExceeded,
+            "all places of the tree's roster are taken by living processes",
+        ))
+    }
+
+    fn lock_byte(&self, slot: u32) -> io::Result<bool> {
+        match self.fcntl(libc::F_SETLK, libc::F_WRLCK, slot) {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unlock_byte(&self, slot: u32) -> io::Result<()> {
+        self.fcntl(libc::F_SETLK, libc::F_UNLCK, slot).map(drop)
+    }
+
+    /// Does another process hold the byte? If the kernel cannot be asked, nobody knows better.
+    fn byte_is_locked(&self, slot: u32) -> bool {
+        matches!(self.fcntl(libc::F_GETLK, libc::F_WRLCK, slot), Ok(kind) if kind != libc::F_UNLCK)
+    }
+
+    /// A record lock request for one byte; the answer is the lock type the kernel writes back.
+    fn fcntl(&self, command: libc::c_int, kind: libc::c_int, slot: u32) -> io::Result<libc::c_int> {
+        // SAFETY: all-zero bytes are a valid `flock`.
+        let mut request: libc::flock = unsafe { mem::zeroed() };
+        request.l_type = kind as libc::c_short;
+        request.l_whence = libc::SEEK_SET as libc::c_short;
+        request.l_start = slot.into();
+        request.l_len = 1;
+        // SAFETY: both commands take a pointer to a `flock`, which lives through the call.
+        match unsafe { libc::fcntl(self.fd().as_raw_fd(), command, &raw mut request) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(request.l_type.into()),
+        }
+    }
+}
+
+impl Liveness for Roster {
+    fn verdict(&self, owner: Owner) -> Verdict {
+        let entry = self.entry(owner.slot());
+        // The byte before the generation: a process that is seen to hold the byte here and shows
+        // the owner's generation below has it since, so it is the owner. A stranger that has locked
+        // the byte and not yet written its generation looks like the owner for that moment.
+        let mine = self.current().filter(|me| me.slot() == owner.slot());
+        let locked = mine.is_some() || self.byte_is_locked(owner.slot());
+        let claims = entry.claims.load(Ordering::Acquire);
+        if !was_issued(owner, claims) {
+            return Verdict::NeverIssued;
+        }
+        if Owner::new(owner.slot(), claims) != Some(owner) {
+            return Verdict::Dead;
+        }
+        if locked || entry.still_runs(self.inode) {
+            return Verdict::Alive;
+        }
+        Verdict::Dead
+    }
+}
+
+/// Is the owner's generation among the first `claims` of its slot?
+fn was_issued(owner: Owner, claims: u32) -> bool {
+    owner.generation() <= claims || claims > Owner::GENERATIONS
+}
+
+impl Entry {
+    /// The second opinion on a process whose record lock is gone: it is only believed to be alive
+    /// if the process of that pid is the one that wrote the entry and still maps the roster.
+    #[cold]
+    fn still_runs(&self, roster: u64) -> bool {
+        let pid = self.pid.load(Ordering::Relaxed);
+        let started = self.started.load(Ordering::Relaxed);
+        if pid == 0 || started == 0 || self.namespace.load(Ordering::Relaxed) != pid_namespace() {
+            return false;
+        }
+        // A zombie keeps its start time and no longer runs.
+        let runs = |(when, state)| when == started && !matches!(state, b'Z' | b'X');
+        start_time(&format!("/proc/{pid}/stat")).is_some_and(runs) && maps_the_roster(pid, roster)
+    }
+}
+
+/// Does process `pid` map the roster with this inode? No, if it may not be asked.
+fn maps_the_roster(pid: u32, inode: u64) -> bool {
+    let Ok(maps) = File::open(format!("/proc/{pid}/maps")) else {
+        return false;
+    };
+    // address, permissions, offset, device, inode, path
+    let is_ours = |line: &str| {
+        line.contains(ROSTER_NAME)
+            && line
+                .split_ascii_whitespace()
+                .nth(4)
+                .and_then(|text| text.parse().ok())
+                == Some(inode)
+    };
+    let lines = BufReader::new(maps).lines().map_while(Result::ok);
+    lines
+        .take_while(|line| !line.is_empty())
+        .any(|line| is_ours(&line))
+}
+
+/// When a process started, in clock ticks since boot, and its state letter.
+fn start_time(stat: &str) -> Option<(u64, u8)> {
+    let mut text = [0; 1024];
+    let len = File::open(stat).ok()?.read(&mut text).ok()?;
+    // The name in parentheses may contain anything, so count from its end: state is field 3 and
+    // the start time field 22 of proc_pid_stat(5).
+    let text = &text[..len];
+    let end_of_name = text.iter().rposition(|&byte| byte == b')')?;
+    let mut fields = text[end_of_name + 1..]
+        .split(|&byte| byte == b' ')
+        .filter(|field| !field.is_empty());
+    let state = *fields.next()?.first()?;
+    let started = std::str::from_utf8(fields.nth(18)?).ok()?;
+    Some((started.parse().ok()?, state))
+}
+
+/// The inode of this process's pid namespace, 0 if there is no /proc.
+fn pid_namespace() -> u64 {
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
