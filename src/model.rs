@@ -1,6 +1,8 @@
-//! What a model needs and a program does not: a deadline that another modelled thread lets pass.
+//! What a model needs and a program does not: a deadline that another modelled thread lets pass,
+//! and a task without an executor around it.
 
 use crate::Limit;
+use crate::executor::{TaskFuture, TaskPromise, task_pair};
 use crate::wait::Canceller;
 use std::sync::Arc;
 
@@ -24,5 +26,25 @@ impl Deadline {
 impl<'a> From<&'a Deadline> for Limit<'a> {
     fn from(deadline: &'a Deadline) -> Limit<'a> {
         Limit::from(&*deadline.0)
+    }
+}
+
+/// The side of a task that runs it.
+pub struct Promise<R>(TaskPromise<R>);
+
+/// A task that nobody runs but the model.
+pub fn task<R>() -> (Promise<R>, TaskFuture<R>) {
+    let (promise, future) = task_pair();
+    (Promise(promise), future)
+}
+
+impl<R> Promise<R> {
+    /// Runs `f` as the task, unless it has been cancelled. Returns whether it ran.
+    pub fn run(self, f: impl FnOnce() -> R) -> bool {
+        let started = self.0.start();
+        if started {
+            self.0.complete(Ok(f()));
+        }
+        started
     }
 }

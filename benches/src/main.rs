@@ -71,8 +71,10 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             }
             Long("only") => arguments.only = parser.value()?.string()?,
             Long("json") => arguments.json = Some(parser.value()?.into()),
-            // Cargo adds this one when it runs a program as a benchmark.
-            Long("bench") => {}
+            Short('h') | Long("help") => {
+                arguments.groups.clear(); // Without a group it says what there is.
+                return Ok(arguments);
+            }
             Value(group) => arguments.groups.push(group.string()?),
             other => return Err(other.unexpected()),
         }

@@ -1,9 +1,9 @@
 //! The one door to loom for every model in `tests/`: sets the bounds, counts what was explored.
 //!
 //! A model that passed says nothing until it is known how much it explored, so each prints one line,
-//! `model NAME: N interleavings at preemption bound B`, which `cargo xtask` adds up. Exploration is always complete
-//! within the bound: loom's own limits on time and permutations end a model early *and call that
-//! success*, so they are switched off here whatever the environment says.
+//! `model NAME: N interleavings at preemption bound B in T s`, which `cargo xtask` adds up.
+//! Exploration is always complete within the bound: loom's own limits on time and permutations end a
+//! model early *and call that success*, so they are switched off here whatever the environment says.
 
 // rustdoc is given no `--cfg`, and finds no doc tests here either.
 #[cfg(not(any(loom, doc, doctest)))]
@@ -11,6 +11,7 @@ compile_error!("run cargo inside loom-tests/, whose .cargo/config.toml sets `--c
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// Preemptions explored per interleaving when `LOOM_MAX_PREEMPTIONS` does not say.
 const DEFAULT_BOUND: usize = 2;
@@ -38,6 +39,7 @@ pub fn model(name: &str, f: impl Fn() + Sync + Send + 'static) {
         name,
         begun: Arc::clone(&begun),
     };
+    let start = Instant::now();
     builder.check(move || {
         begun.fetch_add(1, Ordering::Relaxed);
         f();
@@ -45,7 +47,8 @@ pub fn model(name: &str, f: impl Fn() + Sync + Send + 'static) {
 
     let explored = tally.count();
     drop(tally);
-    println!("model {name}: {explored} interleavings at preemption bound {bound}");
+    let took = start.elapsed().as_secs_f64();
+    println!("model {name}: {explored} interleavings at preemption bound {bound} in {took:.1} s");
     assert!(
         explored > 1,
         "model {name} has a single interleaving: nothing in it races"

@@ -20,6 +20,8 @@ pub use map::Map;
 #[cfg(all(feature = "process", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
 pub use task::TaskId;
+#[cfg(loom)]
+pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
 
 use crate::{GaveUp, Limit, Shutdown};

@@ -338,3 +338,237 @@ fn pack(high: u32, low: u32) -> u64 {
 fn unpack(both: u64) -> (u32, u32) {
     ((both >> 32) as u32, both as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// A roster in which participants 0 and 1 live until they are said to be dead.
+    #[derive(Default)]
+    struct Living {
+        dead: BTreeSet<u32>,
+    }
+
+    impl Liveness for Living {
+        fn verdict(&self, owner: Owner) -> Verdict {
+            match self.dead.contains(&owner.bits()) {
+                true => Verdict::Dead,
+                false => Verdict::Alive,
+            }
+        }
+    }
+
+    fn name(slot: u32, claims: u32) -> Owner {
+        Owner::new(slot, claims).unwrap()
+    }
+
+    fn arena() -> Arena {
+        Arena::create_beside([3, 4]).unwrap()
+    }
+
+    /// Takes a block, marks all of it with `mark` and unlocks it.
+    fn put(arena: &Arena, me: Owner, living: &Living, len: usize, mark: u8) -> io::Result<Fresh> {
+        let fresh = arena.allocate(me, living, len, 1)?;
+        let (payload, size) = arena.payload(fresh.index)?;
+        // SAFETY: `size` bytes of a block that is locked by the caller.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(payload.as_ptr(), size) };
+        assert!(size >= len && bytes.iter().all(|&byte| byte == 0));
+        bytes.fill(mark);
+        arena.block(fresh.index).unwrap().word.unlock(true);
+        Ok(fresh)
+    }
+
+    fn is_marked(arena: &Arena, index: u32, mark: u8) -> bool {
+        let (payload, size) = arena.payload(index).unwrap();
+        // SAFETY: as in `put`; nobody writes while a test reads.
+        let bytes = unsafe { std::slice::from_raw_parts(payload.as_ptr(), size) };
+        bytes.iter().all(|&byte| byte == mark)
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Allocate { by: u32, len: usize },
+        Free { nth: usize },
+        Lock { nth: usize },
+        Die { who: u32 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let len = prop_oneof![0..200_usize, 1000..BIGGEST];
+        prop_oneof![
+            6 => (0..2_u32, len).prop_map(|(by, len)| Step::Allocate { by, len }),
+            4 => any::<usize>().prop_map(|nth| Step::Free { nth }),
+            1 => any::<usize>().prop_map(|nth| Step::Lock { nth }),
+            1 => (0..2_u32).prop_map(|who| Step::Die { who }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Against a map of what is in use: no block is given out twice, contents stay, handles to
+        /// what was freed are out of date, and memory is refused only when there is none.
+        #[test]
+        fn blocks_in_use_are_never_given_out(steps in proptest::collection::vec(step(), 1..120)) {
+            let arena = arena();
+            let mut living = Living::default();
+            let mut lives = [1, 1];
+            // index -> generation, mark, owner
+            let mut in_use: BTreeMap<u32, (u32, u8, Owner)> = BTreeMap::new();
+            let mut guarded: BTreeMap<u32, u8> = BTreeMap::new();
+            let mut mark = 0_u8;
+            for step in steps {
+                match step {
+                    Step::Allocate { by, len } => {
+                        mark = mark.wrapping_add(1);
+                        let me = name(by, lives[by as usize]);
+                        let Ok(fresh) = put(&arena, me, &living, len, mark) else {
+                            prop_assert!(len > INLINE);
+                            continue;
+                        };
+                        prop_assert!(!guarded.contains_key(&fresh.index));
+                        if let Some((generation, _, owner)) = in_use.insert(
+                            fresh.index,
+                            (fresh.generation, mark, me),
+                        ) {
+                            prop_assert!(living.dead.contains(&owner.bits()));
+                            prop_assert_ne!(generation, fresh.generation);
+                        }
+                    }
+                    Step::Free { nth } if !in_use.is_empty() => {
+                        let nth = nth % in_use.len();
+                        let (index, (generation, _, owner)) = in_use.iter().nth(nth).map(|(a, b)| (*a, *b)).unwrap();
+                        // Not by anybody else, and not by a clone of an earlier life.
+                        arena.free(index, generation, name(9, 1));
+                        arena.free(index, generation.wrapping_sub(1), owner);
+                        prop_assert_eq!(arena.block(index).unwrap().generation(), generation);
+                        arena.free(index, generation, owner);
+                        prop_assert_ne!(arena.block(index).unwrap().generation(), generation);
+                        in_use.remove(&index);
+                    }
+                    // A guard that outlives its object: participant 5 never dies and never unlocks.
+                    Step::Lock { nth } if !in_use.is_empty() => {
+                        let nth = nth % in_use.len();
+                        let (index, (generation, mark, owner)) =
+                            in_use.iter().nth(nth).map(|(a, b)| (*a, *b)).unwrap();
+                        let word = &arena.block(index).unwrap().word;
+                        prop_assert_eq!(word.try_lock(name(5, 1), &living), Ok(Some(Taken::Consistent)));
+                        arena.free(index, generation, owner);
+                        in_use.remove(&index);
+                        guarded.insert(index, mark);
+                    }
+                    Step::Die { who } => {
+                        living.dead.insert(name(who, lives[who as usize]).bits());
+                        lives[who as usize] += 1;
+                    }
+                    Step::Free { .. } | Step::Lock { .. } => {}
+                }
+                let in_use = in_use.iter().map(|(&index, &(_, mark, _))| (index, mark));
+                for (index, mark) in in_use.chain(guarded.iter().map(|(&a, &b)| (a, b))) {
+                    prop_assert!(is_marked(&arena, index, mark));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn small_values_share_the_line_of_their_lock() {
+        let arena = arena();
+        let fresh = put(&arena, name(0, 1), &Living::default(), 8, 1).unwrap();
+        let (payload, size) = arena.payload(fresh.index).unwrap();
+        let header = std::ptr::from_ref(arena.block(fresh.index).unwrap()).addr();
+        assert_eq!((payload.addr().get() - header, size), (32, INLINE));
+    }
+
+    #[test]
+    fn a_full_arena_is_an_error_until_somebody_dies_or_frees() {
+        let arena = arena();
+        let mut living = Living::default();
+        let me = name(0, 1);
+        let mut count = 0;
+        let error = loop {
+            match put(&arena, me, &living, 0, 1) {
+                Ok(_) => count += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(count, BLOCKS);
+        arena.free(17, 0, me);
+        assert_eq!(put(&arena, me, &living, 0, 1).unwrap().index, 17);
+        assert!(put(&arena, me, &living, 0, 1).is_err());
+        living.dead.insert(me.bits());
+        let heir = put(&arena, name(1, 1), &living, 0, 1).unwrap();
+        assert_eq!((heir.index, heir.generation), (0, 1));
+    }
+
+    #[test]
+    fn somebody_killed_while_carving_is_finished_for() {
+        let arena = arena();
+        put(&arena, name(0, 1), &Living::default(), 100, 1).unwrap();
+        // The place is written, the cursor is not: the step between the two.
+        let (count, end) = unpack(arena.cursor().load(Ordering::SeqCst));
+        arena
+            .header(count)
+            .place
+            .store(pack(end, 4096), Ordering::SeqCst);
+        let small = put(&arena, name(0, 1), &Living::default(), 100, 2).unwrap();
+        let big = put(&arena, name(0, 1), &Living::default(), 4000, 3).unwrap();
+        assert_eq!((small.index, big.index), (count + 1, count));
+        assert!(is_marked(&arena, small.index, 2) && is_marked(&arena, big.index, 3));
+    }
+
+    #[test]
+    fn somebody_killed_while_taking_loses_nothing() {
+        let arena = arena();
+        let mut living = Living::default();
+        let me = name(0, 1);
+        let fresh = put(&arena, me, &living, 8, 1).unwrap();
+        arena.free(fresh.index, fresh.generation, me);
+        // Locked and not yet owned; then owned and not yet unlocked.
+        let block = arena.block(fresh.index).unwrap();
+        assert!(block.word.try_lock(name(1, 1), &living).unwrap().is_some());
+        assert_ne!(put(&arena, me, &living, 8, 2).unwrap().index, fresh.index);
+        living.dead.insert(name(1, 1).bits());
+        assert_eq!(put(&arena, me, &living, 8, 3).unwrap().index, fresh.index);
+        let held = arena.allocate(name(2, 1), &living, 8, 1).unwrap();
+        living.dead.insert(name(2, 1).bits());
+        while put(&arena, me, &living, 0, 1).is_ok_and(|last| last.index != held.index) {}
+        assert_ne!(
+            arena.block(held.index).unwrap().generation(),
+            held.generation
+        );
+    }
+
+    #[test]
+    fn what_a_hostile_peer_writes_is_an_error() {
+        let relaxed = Ordering::Relaxed;
+        let arena = arena();
+        let living = Living::default();
+        let index = put(&arena, name(0, 1), &living, 100, 1).unwrap().index;
+        let outside = [
+            pack(u32::MAX, 64),
+            pack(LEN as u32, 64),
+            pack(PAYLOAD as u32, 1 << 30),
+            pack(0, 64),
+            pack(PAYLOAD as u32 + 1, 64),
+            pack(PAYLOAD as u32, 96),
+            pack(PAYLOAD as u32, INLINE as u32),
+            u64::MAX,
+            0,
+        ];
+        for place in outside {
+            arena.header(index).place.store(place, relaxed);
+            let error = arena.payload(index).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+        assert!(arena.payload(BLOCKS).is_err() && arena.payload(u32::MAX).is_err());
+        for cursor in [pack(u32::MAX, PAYLOAD as u32), pack(1, 0), u64::MAX] {
+            arena.cursor().store(cursor, relaxed);
+            assert!(arena.allocate(name(0, 1), &living, 4000, 1).is_err());
+            assert!(arena.block(BLOCKS).is_none());
+        }
+    }
+}

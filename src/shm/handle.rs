@@ -155,6 +155,11 @@ impl Handle {
         Ok(held)
     }
 
+    #[cfg(test)]
+    pub(crate) fn word(&self) -> &super::word::Word {
+        &self.block.word
+    }
+
     pub(crate) fn is_locked(&self) -> bool {
         self.block.word.state().owner().is_some()
     }

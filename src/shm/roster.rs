@@ -279,3 +279,149 @@ fn start_time(stat: &str) -> Option<(u64, u8)> {
 fn pid_namespace() -> u64 {
     std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry_claims(roster: &Roster, slot: u32) -> u32 {
+        roster.entry(slot).claims.load(Ordering::SeqCst)
+    }
+
+    /// Runs `work` in a forked child and returns what waits for its answer.
+    fn in_child(work: impl FnOnce() -> bool) -> impl FnOnce() -> bool {
+        // SAFETY: the child makes system calls and atomic operations, and leaves with `_exit`.
+        match unsafe { libc::fork() } {
+            -1 => panic!("fork: {}", io::Error::last_os_error()),
+            0 => {
+                let code = i32::from(!work());
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(code) }
+            }
+            pid => move || {
+                let mut status = 0;
+                // SAFETY: waits for our own child.
+                assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+                status == 0
+            },
+        }
+    }
+
+    #[test]
+    fn a_process_has_one_name_and_is_alive() {
+        let roster = Roster::create().unwrap();
+        assert_eq!(roster.current(), None);
+        let names: Vec<_> = std::thread::scope(|scope| {
+            let claim = || roster.me().unwrap();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(claim)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let me = roster.me().unwrap();
+        assert!(names.iter().all(|&name| name == me));
+        assert_eq!(entry_claims(&roster, me.slot()), 1);
+        assert_eq!(roster.verdict(me), Verdict::Alive);
+        assert_eq!(roster.pid_of(me), Some(std::process::id()));
+    }
+
+    #[test]
+    fn a_child_has_its_own_name_and_dies_with_it() {
+        let roster = Roster::create().unwrap();
+        let me = roster.me().unwrap();
+        let told = Segment::create(Kind::Arena, 4096, [0; 2]).unwrap();
+        // SAFETY: atomics.
+        let (name, go) = unsafe { (told.at::<AtomicU32>(64), told.at::<AtomicU32>(68)) };
+        let child = in_child(|| {
+            // The process's tree does this through pthread_atfork; this roster is not the tree's.
+            roster.forget_me();
+            let alive_in_child = roster.verdict(me) == Verdict::Alive;
+            let mine = roster.me().unwrap();
+            name.store(mine.bits(), Ordering::SeqCst);
+            while go.load(Ordering::SeqCst) == 0 {
+                yield_now();
+            }
+            alive_in_child && mine != me && roster.verdict(mine) == Verdict::Alive
+        });
+        while name.load(Ordering::SeqCst) == 0 {
+            yield_now();
+        }
+        let child_name = Owner::from_bits(name.load(Ordering::SeqCst)).unwrap();
+        assert_eq!(roster.verdict(child_name), Verdict::Alive);
+        assert_eq!(roster.verdict(me), Verdict::Alive);
+        go.store(1, Ordering::SeqCst);
+        assert!(child());
+        assert_eq!(roster.verdict(child_name), Verdict::Dead);
+        assert_eq!(roster.verdict(me), Verdict::Alive);
+    }
+
+    #[test]
+    fn names_nobody_had_are_told_from_those_of_the_dead() {
+        let roster = Roster::create().unwrap();
+        let me = roster.me().unwrap();
+        let next = Owner::new(me.slot(), 2).unwrap();
+        assert_eq!(roster.verdict(next), Verdict::NeverIssued);
+        let elsewhere = Owner::new(me.slot() + 1, 1).unwrap();
+        assert_eq!(roster.verdict(elsewhere), Verdict::NeverIssued);
+        roster
+            .entry(elsewhere.slot())
+            .claims
+            .store(2, Ordering::SeqCst);
+        assert_eq!(roster.verdict(elsewhere), Verdict::Dead);
+        // After the generations have gone round once, all of them were issued.
+        let claims = Owner::GENERATIONS + 5;
+        assert_eq!(Owner::new(7, claims), Owner::new(7, 5));
+        assert!(was_issued(Owner::new(7, 900).unwrap(), claims));
+    }
+
+    #[test]
+    fn a_lost_record_lock_does_not_make_a_process_dead() {
+        let roster = Roster::create().unwrap();
+        let me = roster.me().unwrap();
+        // Closing any descriptor of the file drops the lock: what the header warns of.
+        drop(roster.fd().try_clone_to_owned().unwrap());
+        let from_outside = in_child(|| {
+            roster.forget_me();
+            !roster.byte_is_locked(me.slot())
+                && roster.verdict(me) == Verdict::Alive
+                // Nor is its slot given to another.
+                && roster.me().unwrap().slot() != me.slot()
+        });
+        assert!(from_outside());
+    }
+
+    #[test]
+    fn a_full_roster_is_an_error() {
+        let roster = Roster::create().unwrap();
+        roster.me().unwrap();
+        let outcome = in_child(|| {
+            roster.forget_me();
+            // This child alone takes all the other slots, as so many processes would.
+            for slot in 0..SLOTS {
+                roster.lock_byte(slot).unwrap();
+            }
+            let next = in_child(|| {
+                roster.forget_me();
+                roster
+                    .me()
+                    .is_err_and(|error| error.kind() == io::ErrorKind::QuotaExceeded)
+            });
+            next()
+        });
+        assert!(outcome());
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_start_and_by_its_mapping() {
+        let roster = Roster::create().unwrap();
+        let (mine, state) = start_time("/proc/self/stat").unwrap();
+        assert!(mine > 0 && state.is_ascii_uppercase());
+        assert!(maps_the_roster(std::process::id(), roster.inode));
+        assert!(!maps_the_roster(
+            std::process::id(),
+            roster.inode + 1_000_000
+        ));
+        assert_eq!(start_time("/proc/self/nothing"), None);
+    }
+}

@@ -278,11 +278,6 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_memory_is_an_error() {
-        assert!(Segment::create(Kind::Arena, 1 << 46, [0; 2]).is_err());
-    }
-
-    #[test]
     fn no_process_can_shrink_it() {
         let made = Segment::create(Kind::Arena, LEN, [0; 2]).unwrap();
         assert!(rustix::fs::ftruncate(made.fd(), 0).is_err());

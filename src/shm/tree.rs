@@ -111,3 +111,132 @@ fn forget_me_in_children() {
     let registered = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     assert_eq!(registered, 0, "pthread_atfork is out of memory");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limit;
+    use crate::shm::handle::{Handle, Refusal};
+    use std::os::fd::{AsRawFd, FromRawFd};
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    const WORKER: &str = "LATCHWORK_TEST_WORKER";
+
+    /// The other half of the next test, in a program started from scratch.
+    #[test]
+    #[ignore = "run by the_tree_reaches_across_exec"]
+    fn a_worker_that_adopts() {
+        let told = std::env::var(WORKER).expect("started by the_tree_reaches_across_exec");
+        let told: Vec<u64> = told.split(' ').map(|word| word.parse().unwrap()).collect();
+        // SAFETY: the parent left these open for this process, and nobody else here knows them.
+        let [roster, arena] =
+            [told[0], told[1]].map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) });
+        // In the wrong order first: refused. The copies stand in for what would be closed, and no
+        // lock is lost with them as none is held yet.
+        let swapped = [arena.try_clone().unwrap(), roster.try_clone().unwrap()];
+        assert_eq!(
+            adopt(swapped).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
+        adopt([roster, arena]).unwrap();
+        let again = descriptors()
+            .unwrap()
+            .map(|fd| fd.try_clone_to_owned().unwrap());
+        assert_eq!(
+            adopt(again).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        let bytes: Vec<u8> = told[2..].iter().map(|&byte| byte as u8).collect();
+        let handle = deserialize(&bytes);
+        let held = handle.lock(Limit::none()).unwrap();
+        assert!(held.is_consistent());
+        // SAFETY: one byte, locked.
+        unsafe { *held.payload().as_ptr() += 1 };
+        // Ends without unlocking.
+        std::process::exit(0);
+    }
+
+    fn deserialize(bytes: &[u8]) -> Handle {
+        let mut reader = postcard::Deserializer::from_bytes(bytes);
+        Handle::deserialize(&mut reader, 1, 1).unwrap()
+    }
+
+    #[test]
+    fn the_tree_reaches_across_exec() {
+        let handle = Handle::new(&[41], 1).unwrap();
+        let mut serializer = postcard::Serializer {
+            output: postcard::ser_flavors::StdVec::new(),
+        };
+        handle.serialize(&mut serializer).unwrap();
+        let bytes = postcard::ser_flavors::Flavor::finalize(serializer.output).unwrap();
+        let fds = descriptors().unwrap().map(|fd| fd.as_raw_fd());
+        let told = fds
+            .iter()
+            .map(|&fd| fd as u64)
+            .chain(bytes.iter().map(|&byte| byte.into()));
+        let told: Vec<String> = told.map(|word: u64| word.to_string()).collect();
+        let mut worker = Command::new(std::env::current_exe().unwrap());
+        worker
+            .args([
+                "shm::tree::tests::a_worker_that_adopts",
+                "--exact",
+                "--ignored",
+            ])
+            .env(WORKER, told.join(" "));
+        // SAFETY: only system calls between fork and exec; the flag is the child's own.
+        unsafe {
+            worker.pre_exec(move || {
+                for fd in fds {
+                    if libc::fcntl(fd, libc::F_SETFD, 0) == -1 {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
+                Ok(())
+            });
+        }
+        let output = worker.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        let held = handle.lock(Limit::none()).unwrap();
+        assert!(
+            !held.is_consistent(),
+            "the worker ended with the lock in its hands"
+        );
+        // SAFETY: one byte, locked.
+        assert_eq!(unsafe { *held.payload().as_ptr() }, 42);
+    }
+
+    #[test]
+    fn a_word_that_nobody_can_have_written_is_corrupt() {
+        use crate::platform::atomic::AtomicU32;
+        use std::time::Duration;
+
+        let handle = Handle::new(&[], 1).unwrap();
+        let tree = tree().unwrap();
+        let me = tree.roster.me().unwrap();
+        let never_issued = me.bits() + (1000 << 10);
+        let nobody_waits = 1 << 30;
+        let no_generation = 5;
+        let unclaimed_slot = (me.bits() ^ 512) & 1023 | 700 << 10;
+        for word in [never_issued, nobody_waits, no_generation, unclaimed_slot] {
+            // SAFETY: the word is one atomic, see `Word`.
+            let raw = unsafe { &*std::ptr::from_ref(handle.word()).cast::<AtomicU32>() };
+            raw.store(word, Ordering::SeqCst);
+            let limit = Limit::from(Duration::from_secs(5));
+            assert!(
+                matches!(handle.lock(limit), Err(Refusal::Corrupt)),
+                "{word:#x}"
+            );
+            assert!(
+                matches!(handle.try_lock(), Err(Refusal::Corrupt)),
+                "{word:#x}"
+            );
+            raw.store(0, Ordering::SeqCst);
+            assert!(handle.lock(Limit::none()).is_ok());
+        }
+    }
+}

@@ -55,7 +55,7 @@ impl Owner {
     pub(crate) fn new(slot: u32, claims: u32) -> Option<Owner> {
         // The generation runs from 1 and skips 0, so that an owner is never mistaken for none.
         let generation = claims.checked_sub(1)? % Owner::GENERATIONS + 1;
-        Owner::from_bits(generation << SLOT_BITS | slot % SLOTS)
+        Owner::from_bits((generation << SLOT_BITS) | (slot % SLOTS))
     }
 
     /// How many generations a slot goes through before they repeat.
@@ -152,7 +152,7 @@ pub(crate) struct Word(
 );
 
 impl Word {
-    #[cfg(any(loom, test))]
+    #[cfg(loom)]
     pub(crate) fn new() -> Word {
         Word(AtomicU32::new(0))
     }

@@ -1,7 +1,7 @@
 //! What a primitive says about one operation that may have to wait, and the blocking way to run it.
 
 use super::lot::{self, Line};
-use super::waiter::{GRANTED, Kind, TIMED_OUT, Ticket, Waiter, why};
+use super::waiter::{GRANTED, Kind, Ticket, Waiter, why};
 use super::{Limit, Spin};
 use crate::GaveUp;
 use crate::platform::{Moment, thread_id};
@@ -46,8 +46,7 @@ pub(crate) trait Request {
 /// Runs a request whose first attempt has failed; blocks at most as long as `limit` says.
 ///
 /// Order of events: the limit is looked at first (an elapsed one polls), then a short spin, then
-/// the line. A time-out makes one last attempt, so what became possible just then is not refused;
-/// a cancellation does not.
+/// the line. A time-out makes one last attempt, so what became possible before it is not refused.
 #[cold]
 #[inline(never)]
 pub(crate) fn wait<R: Request>(
@@ -55,7 +54,9 @@ pub(crate) fn wait<R: Request>(
     limit: &Limit<'_>,
     place: &'static Location<'static>,
 ) -> Result<R::Output, GaveUp> {
-    limit.check()?;
+    if let Err(why) = limit.check() {
+        return last_attempt(request, why);
+    }
     let mut spin = Spin::new();
     while !request.crowded() && spin.turn() {
         if let Some(output) = request.attempt() {
@@ -90,14 +91,18 @@ pub(crate) fn wait<R: Request>(
             }
             state => {
                 lot::withdraw(&waiter, request);
-                if state == TIMED_OUT
-                    && let Some(output) = request.attempt()
-                {
-                    return Ok(output);
-                }
-                return Err(why(state));
+                return last_attempt(request, why(state));
             }
         }
+    }
+}
+
+/// Not waiting any more. Who gives up because of the time takes what is there by now; who was
+/// cancelled wants nothing.
+fn last_attempt<R: Request>(request: &mut R, why: GaveUp) -> Result<R::Output, GaveUp> {
+    match why {
+        GaveUp::TimedOut => request.attempt().ok_or(why),
+        GaveUp::Cancelled => Err(why),
     }
 }
 

@@ -20,8 +20,8 @@ cargo xtask --help                       this text
 
 test    runs all parts, or those named, goes on after a failure, and ends with a table and the line
         `N passed, N failed, N skipped`. --release builds tests and examples optimised.
-models  explores each model at preemption bound 2, with --deep at bound 3; FILTER is part of a
-        test's name.
+models  explores each model at preemption bound 2, with --deep at bound 3; FILTER is a file of
+        loom-tests/tests or part of a test's name.
 
 Parts:
 ";

@@ -164,14 +164,23 @@ fn cargo_test(profile: Profile, targets: &[&str]) -> Outcome {
     tests(cargo(&command.concat())).0
 }
 
-/// Explores the models whose test's name contains `filter`, all of them without one.
+/// Explores the models that `filter` selects, all of them without one: those in the file of that
+/// name, or else those whose test's name contains it.
 pub fn models(bound: u32, filter: Option<&str>) -> Outcome {
-    let mut command =
-        cargo_in_loom_tests(&["test", "--release", "--no-fail-fast", "--", "--show-output"]);
-    command
-        .args(filter)
-        .env("LOOM_MAX_PREEMPTIONS", bound.to_string());
+    let files = targets_in(&root().join("loom-tests").join("tests"));
+    let mut command = cargo_in_loom_tests(&["test", "--release", "--no-fail-fast"]);
+    let (file, name) = match filter {
+        Some(filter) if files.iter().any(|file| file == filter) => (Some(filter), None),
+        name => (None, name),
+    };
+    command.args(file.map(|file| ["--test", file]).into_iter().flatten());
+    command.args(["--", "--show-output"]).args(name);
+    command.env("LOOM_MAX_PREEMPTIONS", bound.to_string());
     let (mut outcome, explored) = tests(command);
+    if explored.models == 0 && outcome.count.failed == 0 {
+        // Nothing explored is nothing proved.
+        outcome = outcome.and(Outcome::check("no model ran", false));
+    }
     outcome.remark = format!(
         "{} models completed, {} interleavings at preemption bound {bound}",
         explored.models, explored.interleavings

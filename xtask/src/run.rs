@@ -148,30 +148,36 @@ pub struct Explored {
     pub interleavings: usize,
 }
 
-/// Reads libtest's output line by line.
+/// Reads what cargo and libtest print, line by line.
 #[derive(Default)]
 struct Counter {
     count: Count,
     failures: Vec<String>,
     explored: Explored,
-    programs_begun: usize,
-    programs_ended: usize,
+    /// The test program that cargo started last, as cargo calls it.
+    program: String,
+    /// Whether that has said how many tests it runs, and not yet how they went.
+    running: bool,
     in_successes: bool,
 }
 
 impl Counter {
     /// Takes one line in; says whether it is worth showing.
     fn read(&mut self, line: &str) -> bool {
-        if line.starts_with("running ") {
-            self.programs_begun += 1;
+        if let Some(program) = line.trim_start().strip_prefix("Running ") {
+            self.next_program(program.split(" (").next().unwrap_or(program));
+        } else if let Some(package) = line.trim_start().strip_prefix("Doc-tests ") {
+            self.next_program(package);
+        } else if line.starts_with("running ") {
+            self.running = true;
         } else if let Some(result) = line.strip_prefix("test result: ") {
-            self.programs_ended += 1;
+            self.running = false;
+            self.in_successes = false;
             self.count = self.count + count(result);
-        } else if let Some(name) = line
-            .strip_prefix("test ")
-            .and_then(|test| test.strip_suffix(" ... FAILED"))
+        } else if let Some(test) = line.strip_prefix("test ")
+            && let Some(name) = test.strip_suffix(" ... FAILED")
         {
-            self.failures.push(name.to_owned());
+            self.failures.push(format!("{}: {name}", self.program));
         } else if let Some(interleavings) = interleavings(line) {
             self.explored.models += 1;
             self.explored.interleavings += interleavings;
@@ -181,22 +187,28 @@ impl Counter {
         match line {
             "successes:" => self.in_successes = true,
             "failures:" => self.in_successes = false,
-            _ if line.starts_with("test result: ") => self.in_successes = false,
             _ => {}
         }
         !self.in_successes
     }
 
-    /// A test program that began and gave no result (the watchdog aborts) counts as one failure; so
-    /// does a command that failed without any test failing (it did not build).
-    fn conclude(mut self, succeeded: bool) -> (Outcome, Explored) {
-        let died = self.programs_begun.saturating_sub(self.programs_ended);
-        self.count.failed += died;
-        if died > 0 {
+    /// A program that began its tests and gave no result has died (the watchdog aborts): nobody
+    /// knows how many of its tests passed, so it is one failure.
+    fn next_program(&mut self, name: &str) {
+        if mem::take(&mut self.running) {
+            self.count.failed += 1;
             self.failures.push(format!(
-                "{died} test program(s) ended without a result, see above"
+                "{}: ended without a result, see above",
+                self.program
             ));
         }
+        self.program = name.to_owned();
+        self.in_successes = false;
+    }
+
+    /// A command that failed without any test failing did not build: that is a failure, too.
+    fn conclude(mut self, succeeded: bool) -> (Outcome, Explored) {
+        self.next_program("");
         if !succeeded && self.count.failed == 0 {
             self.count.failed = 1;
             self.failures.push("cargo failed, see above".to_owned());
@@ -225,7 +237,7 @@ fn count(result: &str) -> Count {
     }
 }
 
-/// The N of `model NAME: N interleavings at preemption bound B`; the name may hold anything.
+/// The N of `model NAME: N interleavings at preemption bound B in T s`; the name may hold anything.
 fn interleavings(line: &str) -> Option<usize> {
     let (_, rest) = line.strip_prefix("model ")?.rsplit_once(": ")?;
     rest.split_once(" interleavings at ")?.0.parse().ok()
@@ -245,8 +257,10 @@ mod tests {
     #[test]
     fn results_of_several_programs_are_summed() {
         let (outcome, ..) = read(
-            "running 2 tests\ntest a ... ok\ntest b ... ok\n\
+            "     Running unittests src/lib.rs (target/debug/deps/x-0)\n\
+             running 2 tests\ntest a ... ok\ntest b ... ok\n\
              test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
+             \x20    Running tests/lock.rs (target/debug/deps/lock-0)\n\
              running 3 tests\ntest m::c ... FAILED\n\
              test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n",
             false,
@@ -259,13 +273,28 @@ mod tests {
                 skipped: 1
             }
         );
-        assert_eq!(outcome.failures, ["m::c"]);
+        assert_eq!(outcome.failures, ["tests/lock.rs: m::c"]);
     }
 
     #[test]
-    fn a_program_that_dies_is_a_failure() {
-        let (outcome, ..) = read("running 2 tests\ntest a ... ok\n", false);
-        assert_eq!((outcome.count.failed, outcome.failures.len()), (1, 1));
+    fn a_program_that_dies_is_a_failure_by_name() {
+        let (outcome, ..) = read(
+            "Running tests/a.rs (x)\nrunning 2 tests\ntest a ... ok\n\
+             Running tests/b.rs (x)\nrunning 1 test\ntest b ... ok\n\
+             test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
+             Running tests/c.rs (x)\nrunning 2 tests\n",
+            false,
+        );
+        assert_eq!(
+            outcome.count,
+            Count {
+                passed: 1,
+                failed: 2,
+                skipped: 0
+            }
+        );
+        let died = |name| format!("tests/{name}.rs: ended without a result, see above");
+        assert_eq!(outcome.failures, [died("a"), died("c")]);
     }
 
     #[test]
@@ -286,7 +315,7 @@ mod tests {
     fn models_are_counted_and_their_lines_shown() {
         let (outcome, explored, shown) = read(
             "running 1 test\ntest race ... ok\n\nsuccesses:\n\n---- race stdout ----\n\
-             model grant: the time-out: 905 interleavings at preemption bound 2\n\n\
+             model grant: the time-out: 905 interleavings at preemption bound 2 in 0.1 s\n\n\
              model other: 5 interleavings at preemption bound 2\n\nsuccesses:\n    race\n\n\
              test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n",
             true,

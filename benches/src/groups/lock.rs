@@ -13,6 +13,16 @@ trait Mutex: Send + Sync + 'static {
     fn with(&self, critical: impl FnOnce(&mut u64));
 }
 
+impl Mutex for latchwork::sync::Lock<u64> {
+    fn new() -> Self {
+        latchwork::sync::Lock::new(0)
+    }
+    #[inline]
+    fn with(&self, critical: impl FnOnce(&mut u64)) {
+        critical(&mut self.lock());
+    }
+}
+
 impl Mutex for std::sync::Mutex<u64> {
     fn new() -> Self {
         std::sync::Mutex::new(0)
@@ -73,6 +83,7 @@ struct Alone<M>(M);
 pub fn workloads(sample: Duration) -> Vec<Workload> {
     let mut workloads = vec![
         Workload::new("uncontended", &[Metric::time("ns/lock+unlock")])
+            .ours(move || uncontended::<latchwork::sync::Lock<u64>>(sample))
             .peer("std", move || uncontended::<std::sync::Mutex<u64>>(sample))
             .peer("parking_lot", move || {
                 uncontended::<parking_lot::Mutex<u64>>(sample)
@@ -92,6 +103,7 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
                 };
                 workloads.push(
                     Workload::new(name, &[Metric::rate("ops/s")])
+                        .ours(move || fight.with::<latchwork::sync::Lock<u64>>())
                         .peer("std", move || fight.with::<std::sync::Mutex<u64>>())
                         .peer("parking_lot", move || {
                             fight.with::<parking_lot::Mutex<u64>>()

@@ -5,6 +5,7 @@
 
 use crate::run::{Metric, Workload};
 use crate::work::micros_mean_and_median;
+use latchwork::executor::{TaskFuture, ThreadPoolExecutor};
 use std::hint::black_box;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,31 @@ trait Pool: 'static {
 /// What a tiny task does.
 fn tiny(argument: u64) -> u64 {
     black_box(argument + 1)
+}
+
+struct Ours(ThreadPoolExecutor);
+
+impl Pool for Ours {
+    fn start() -> Self {
+        Ours(ThreadPoolExecutor::new(WORKERS))
+    }
+    fn submit_all(&self, tasks: u64) -> u64 {
+        let submit = |argument| {
+            self.0
+                .spawn(move || tiny(argument))
+                .expect("the pool is open")
+        };
+        let futures: Vec<_> = (0..tasks).map(submit).collect();
+        let result = |future: TaskFuture<u64>| future.result().expect("the task does not panic");
+        futures.into_iter().map(result).sum()
+    }
+    fn round_trip(&self, argument: u64) -> u64 {
+        let future = self
+            .0
+            .spawn(move || tiny(argument))
+            .expect("the pool is open");
+        future.result().expect("the task does not panic")
+    }
 }
 
 struct Rayon(rayon::ThreadPool);
@@ -116,18 +142,21 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
             "tiny tasks from outside, results taken",
             &[Metric::rate("tasks/s")],
         )
+        .ours(move || tiny_tasks::<Ours>(sample))
         .peer("rayon + channel", move || tiny_tasks::<Rayon>(sample))
         .peer("threadpool + channel", move || {
             tiny_tasks::<Threadpool>(sample)
         })
         .peer("tokio spawn_blocking", move || tiny_tasks::<Tokio>(sample)),
         Workload::new("submit->result one at a time", &latency)
+            .ours(move || round_trips::<Ours>(sample))
             .peer("rayon install", move || round_trips::<Rayon>(sample))
             .peer("threadpool + channel", move || {
                 round_trips::<Threadpool>(sample)
             })
             .peer("tokio spawn_blocking", move || round_trips::<Tokio>(sample)),
         Workload::new("fan-out/fan-in of 1,000", &[Metric::time("us/batch")])
+            .ours(move || batches::<Ours>(sample))
             .peer("rayon scope", move || batches::<Rayon>(sample))
             .peer("threadpool + channel", move || {
                 batches::<Threadpool>(sample)

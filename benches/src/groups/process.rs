@@ -5,6 +5,7 @@
 //! tasks, so they are limits. Their other end is this program again, started with [`CHILD`].
 
 mod futex;
+mod ours;
 mod python;
 mod socket;
 
@@ -41,12 +42,15 @@ fn myself(name: &str) -> Command {
 pub fn workloads(sample: Duration) -> Vec<Workload> {
     let latency = [Metric::time("us/round trip"), Metric::time("p50 us")];
     let mut start = Workload::new("start of a pool of 2", &[Metric::time("ms to 2 results")])
+        .ours(ours::start)
         .limit("socketpair", socket::start)
         .limit("futex", futex::start);
     let mut round_trip = Workload::new("submit->result one at a time", &latency)
+        .ours(move || ours::round_trips(sample))
         .limit("socketpair", move || socket::round_trips(sample))
         .limit("futex", move || futex::round_trips(sample));
     let mut map = Workload::new("map of small items", &[Metric::rate("items/s")])
+        .ours(move || ours::items_a_second(sample))
         .limit("thread+socketpair each", move || {
             socket::items_a_second(sample)
         });

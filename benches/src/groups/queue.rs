@@ -18,6 +18,28 @@ trait Channel: 'static {
     fn further(receiver: &Self::Receiver) -> Option<Self::Receiver>;
 }
 
+struct Ours;
+
+impl Channel for Ours {
+    type Sender = latchwork::queue::Queue<u64>;
+    type Receiver = latchwork::queue::Queue<u64>;
+    fn open(capacity: usize) -> (Self::Sender, Self::Receiver) {
+        let queue = latchwork::queue::Queue::bounded(capacity);
+        (queue.clone(), queue)
+    }
+    #[inline]
+    fn put(queue: &Self::Sender, item: u64) {
+        queue.put(item).expect("nobody shuts it down");
+    }
+    #[inline]
+    fn get(queue: &Self::Receiver) -> u64 {
+        queue.get().expect("nobody shuts it down")
+    }
+    fn further(queue: &Self::Receiver) -> Option<Self::Receiver> {
+        Some(queue.clone())
+    }
+}
+
 /// Most channel crates look alike: a constructor with a capacity, `send` and `recv`.
 macro_rules! channel {
     ($name:ident, $open:path, $sender:ty, $receiver:ty, $further:expr) => {
@@ -77,6 +99,7 @@ channel!(
 pub fn workloads(sample: Duration) -> Vec<Workload> {
     let mut workloads = vec![
         Workload::new("put+get, one thread, cap=64", &[Metric::time("ns/put+get")])
+            .ours(move || uncontended::<Ours>(sample))
             .peer("crossbeam-channel", move || {
                 uncontended::<Crossbeam>(sample)
             })
@@ -94,6 +117,7 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
                 getters,
             };
             let mut workload = Workload::new(name, &[Metric::rate("items/s")])
+                .ours(move || flow.through::<Ours>())
                 .peer("crossbeam-channel", move || flow.through::<Crossbeam>())
                 .peer("flume", move || flow.through::<Flume>())
                 .peer("kanal", move || flow.through::<Kanal>());

@@ -1,0 +1,173 @@
+//! Models of `Lock`: mutual exclusion, and no waiter left asleep whoever else gives up.
+
+use latchwork::model::Deadline;
+use latchwork::sync::Lock;
+use latchwork::{CancelToken, GaveUp};
+use latchwork_loom_tests::model;
+use loom::sync::Arc;
+use loom::thread;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn mutual_exclusion() {
+    model("lock: two holders at once, or a locker left asleep", || {
+        let lock = Arc::new(Lock::new(0));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            })
+            .collect();
+        *lock.lock() += 1;
+        others.into_iter().for_each(|t| t.join().unwrap());
+        assert_eq!(*lock.lock(), 3);
+    });
+}
+
+#[test]
+fn overtaken_waiter() {
+    model(
+        "lock: a waiter overtaken again and again is handed the lock",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let other = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            for _ in 0..3 {
+                *lock.lock() += 1;
+            }
+            other.join().unwrap();
+            assert_eq!(*lock.lock(), 4);
+        },
+    );
+}
+
+#[test]
+fn grant_against_time_out() {
+    model(
+        "lock: a grant races the time-out of the only waiter",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let deadline = Deadline::new();
+            let held = lock.lock();
+            let waiter = {
+                let (lock, deadline) = (lock.clone(), deadline.clone());
+                thread::spawn(move || match lock.lock_within(&deadline) {
+                    Ok(mut guard) => *guard += 1,
+                    Err(why) => assert_eq!(why, GaveUp::TimedOut),
+                })
+            };
+            let timer = thread::spawn(move || deadline.pass());
+            drop(held);
+            waiter.join().unwrap();
+            timer.join().unwrap();
+            assert!(
+                lock.try_lock().is_some(),
+                "given up or used, the lock is free"
+            );
+        },
+    );
+}
+
+#[test]
+fn time_out_before_another_waiter() {
+    model(
+        "lock: a wake-up spent on a waiter that times out, with another behind it",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let deadline = Deadline::new();
+            let held = lock.lock();
+            let hasty = {
+                let (lock, deadline) = (lock.clone(), deadline.clone());
+                thread::spawn(move || drop(lock.lock_within(&deadline)))
+            };
+            let patient = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            deadline.pass();
+            drop(held);
+            hasty.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(*lock.try_lock().expect("free"), 1);
+        },
+    );
+}
+
+#[test]
+fn grant_against_cancel() {
+    model(
+        "lock: a grant races a cancellation, with another waiter behind",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let token = CancelToken::new();
+            let held = lock.lock();
+            let waiter = {
+                let (lock, token) = (lock.clone(), token.clone());
+                thread::spawn(move || drop(lock.lock_within(&token)))
+            };
+            let patient = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            drop(held);
+            token.cancel();
+            waiter.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(*lock.try_lock().expect("free"), 1);
+        },
+    );
+}
+
+#[test]
+fn dropped_future() {
+    model(
+        "lock: a future dropped while it is granted, with a thread behind it",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let held = lock.lock();
+            let dropper = {
+                let lock = lock.clone();
+                thread::spawn(move || {
+                    let mut future = pin!(lock.lock_async());
+                    // Granted or not in between: dropped either way.
+                    drop(poll_once(future.as_mut()));
+                })
+            };
+            let patient = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            drop(held);
+            dropper.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(*lock.try_lock().expect("free"), 1);
+        },
+    );
+}
+
+#[test]
+fn task_and_thread() {
+    model(
+        "lock: a task and a thread take turns, and the task is woken",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let task = {
+                let lock = lock.clone();
+                thread::spawn(move || {
+                    loom::future::block_on(async { *lock.lock_async().await += 1 })
+                })
+            };
+            *lock.lock() += 1;
+            task.join().unwrap();
+            assert_eq!(*lock.lock(), 2);
+        },
+    );
+}

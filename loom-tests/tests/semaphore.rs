@@ -1,0 +1,150 @@
+//! Models of `Semaphore`: permits are neither made nor lost, whoever gives up or closes.
+
+use latchwork::model::Deadline;
+use latchwork::sync::{AcquireError, Semaphore};
+use latchwork_loom_tests::model;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+#[test]
+fn permits_bound_the_holders() {
+    model(
+        "semaphore: more holders than permits, or an acquirer left asleep",
+        || {
+            let semaphore = Arc::new(Semaphore::new(1));
+            let inside = Arc::new(AtomicUsize::new(0));
+            let enter = |semaphore: &Semaphore, inside: &AtomicUsize| {
+                let permit = semaphore.acquire().unwrap();
+                assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
+                inside.fetch_sub(1, Ordering::Relaxed);
+                drop(permit);
+            };
+            let others: Vec<_> = (0..2)
+                .map(|_| {
+                    let (semaphore, inside) = (semaphore.clone(), inside.clone());
+                    thread::spawn(move || enter(&semaphore, &inside))
+                })
+                .collect();
+            enter(&semaphore, &inside);
+            others.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(semaphore.available(), 1);
+        },
+    );
+}
+
+#[test]
+fn partial_grant_against_time_out() {
+    model(
+        "semaphore: permits gathered by a big request that times out",
+        || {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let deadline = Deadline::new();
+            let big = {
+                let (semaphore, deadline) = (semaphore.clone(), deadline.clone());
+                thread::spawn(move || match semaphore.acquire_many_within(2, &deadline) {
+                    Ok(permit) => permit.forget(),
+                    Err(why) => {
+                        assert_eq!(why, AcquireError::TimedOut);
+                        // Not all of them came, or came back.
+                        semaphore.release(0).unwrap();
+                    }
+                })
+            };
+            let giver = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.release(1).unwrap())
+            };
+            deadline.pass();
+            big.join().unwrap();
+            giver.join().unwrap();
+            assert_eq!(
+                semaphore.available(),
+                1,
+                "one permit was given, two were wanted"
+            );
+        },
+    );
+}
+
+#[test]
+fn permits_pass_over_a_time_out() {
+    model(
+        "semaphore: a permit given to a waiter that times out reaches the next",
+        || {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let deadline = Deadline::new();
+            let hasty = {
+                let (semaphore, deadline) = (semaphore.clone(), deadline.clone());
+                thread::spawn(move || drop(semaphore.acquire_many_within(2, &deadline)))
+            };
+            let patient = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || drop(semaphore.acquire().unwrap()))
+            };
+            semaphore.release(1).unwrap();
+            deadline.pass();
+            hasty.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(semaphore.available(), 1);
+        },
+    );
+}
+
+#[test]
+fn close_against_grant() {
+    model(
+        "semaphore: close races a release while somebody has gathered half",
+        || {
+            let semaphore = Arc::new(Semaphore::new(1));
+            let waiter = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || match semaphore.acquire_many(2) {
+                    Ok(permit) => drop(permit),
+                    Err(why) => assert_eq!(why, AcquireError::Closed),
+                })
+            };
+            let giver = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.release(1).unwrap())
+            };
+            semaphore.close();
+            waiter.join().unwrap();
+            giver.join().unwrap();
+            assert_eq!(semaphore.available(), 2);
+            assert!(semaphore.acquire().unwrap_err().is_closed());
+        },
+    );
+}
+
+#[test]
+fn dropped_future() {
+    model(
+        "semaphore: a future dropped while permits are on their way to it",
+        || {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let dropper = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || {
+                    let mut future = pin!(semaphore.acquire_many_async(2));
+                    drop(
+                        future
+                            .as_mut()
+                            .poll(&mut Context::from_waker(Waker::noop())),
+                    );
+                })
+            };
+            let giver = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.release(1).unwrap())
+            };
+            semaphore.release(1).unwrap();
+            dropper.join().unwrap();
+            giver.join().unwrap();
+            assert_eq!(semaphore.available(), 2);
+        },
+    );
+}
