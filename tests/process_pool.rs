@@ -10,6 +10,8 @@ mod calls;
 mod death;
 #[path = "process_pool/nested.rs"]
 mod nested;
+#[path = "process_pool/shared.rs"]
+mod shared;
 #[path = "process_pool/shutdown.rs"]
 mod shutdown;
 #[path = "process_pool/stage.rs"]

@@ -74,16 +74,18 @@ pub(crate) fn depth() -> u32 {
     entry::identity().map_or(0, |identity| identity.depth)
 }
 
-/// The descriptors that every worker of this tree shares.
-fn inherited() -> io::Result<Vec<BorrowedFd<'static>>> {
-    Ok(Vec::new())
+/// The descriptors that every worker of this tree shares: its roster and its arena.
+fn inherited() -> io::Result<[BorrowedFd<'static>; 2]> {
+    crate::shm::descriptors()
 }
 
 /// Takes over the descriptors that [`inherited`] gave the parent.
 fn adopt(descriptors: Vec<OwnedFd>) -> io::Result<()> {
-    if descriptors.is_empty() {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::InvalidInput.into())
-    }
+    let descriptors = descriptors.try_into().map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a roster and an arena were expected",
+        )
+    })?;
+    crate::shm::adopt(descriptors)
 }

@@ -8,7 +8,7 @@ use latchwork::executor::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::stage::{Meeting, guarded, meet, signal};
+use crate::stage::{Meeting, guarded, meet, signal, stop};
 
 fn square(n: u64) -> u64 {
     n * n
@@ -204,28 +204,24 @@ fn a_worker_that_stands_still_delays_nobody_else() {
         let pool = ProcessPoolExecutor::new(2).unwrap();
         let meeting = Meeting::new();
         let both = [0; 2].map(|_| pool.submit(meet, meeting.place()).unwrap());
-        let [stopped, other] = [meeting.wait(), meeting.wait()];
-        let (stopped_pid, other_pid) = (stopped.pid, other.pid);
-        stopped.release();
-        other.release();
-        for future in both {
-            future.result().unwrap();
-        }
+        let [idle, other] = [meeting.wait(), meeting.wait()];
+        let (stopped_pid, other_pid) = (idle.pid, other.pid);
+        idle.release();
+        let mut both = as_completed(both, Limit::none());
+        assert_eq!(both.next().unwrap().unwrap().result(), Ok(stopped_pid));
 
-        signal(stopped_pid, libc::SIGSTOP);
-        // Far more than a socket holds, so whoever has the stopped worker's waits half written.
-        let large = "x".repeat(16 << 20);
+        // The only idle worker stands still, and no socket holds the whole argument.
+        stop(stopped_pid);
         let echo = |text: String| (std::process::id(), text.len());
-        let mut large: Vec<_> = (0..2)
-            .map(|_| pool.submit(echo, large.clone()).unwrap())
-            .collect();
+        let large = pool.submit(echo, "x".repeat(16 << 20)).unwrap();
         let small = pool.map(|n: u32| (std::process::id(), n), 0..50).unwrap();
+        other.release();
         for (n, answer) in (0..).zip(small) {
             assert_eq!(answer, Ok((other_pid, n)));
         }
-        let first_done = as_completed(large.drain(..), Limit::none()).next().unwrap();
-        assert_eq!(first_done.unwrap().result().unwrap().0, other_pid);
+        assert!(large.is_running());
         signal(stopped_pid, libc::SIGCONT);
+        assert_eq!(large.result(), Ok((stopped_pid, 16 << 20)));
     });
 }
 

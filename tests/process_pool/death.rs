@@ -8,7 +8,7 @@ use latchwork::executor::{
     Executor, Exit, ProcessPoolExecutor, SubmitRefusal, TaskError, WorkerDied,
 };
 
-use crate::stage::{Meeting, Watched, guarded, in_own_process, meet, signal};
+use crate::stage::{Meeting, Watched, guarded, in_own_process, meet, signal, stop};
 
 fn death(result: Result<impl std::fmt::Debug, TaskError>) -> WorkerDied {
     match result {
@@ -84,7 +84,7 @@ fn a_worker_that_dies_with_half_an_argument_costs_that_task() {
             .unwrap()
             .result()
             .unwrap();
-        signal(pid, libc::SIGSTOP);
+        stop(pid);
         let large = pool
             .submit(|text: String| text.len(), "x".repeat(32 << 20))
             .unwrap();

@@ -78,6 +78,15 @@ pub fn signal(pid: u32, signal: i32) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
+/// Stops a child of this process, and returns when all of its threads stand still.
+pub fn stop(pid: u32) {
+    signal(pid, libc::SIGSTOP);
+    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    let options = rustix::process::WaitIdOptions::STOPPED;
+    let status = rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
+    assert!(status.unwrap().stopped());
+}
+
 /// Names the test that a process of [`in_own_process`] is for.
 const ALONE: &str = "LATCHWORK_TEST_ALONE";
 
