@@ -214,6 +214,9 @@ fn a_worker_that_stands_still_delays_nobody_else() {
         stop(stopped_pid);
         let echo = |text: String| (std::process::id(), text.len());
         let large = pool.submit(echo, "x".repeat(16 << 20)).unwrap();
+        while !large.is_running() {
+            std::thread::yield_now();
+        }
         let small = pool.map(|n: u32| (std::process::id(), n), 0..50).unwrap();
         other.release();
         for (n, answer) in (0..).zip(small) {
