@@ -113,6 +113,29 @@ fn a_task_that_closes_its_workers_descriptors_costs_that_task() {
 }
 
 #[test]
+fn a_worker_that_talks_nonsense_is_killed_and_costs_its_task() {
+    fn babble(_: ()) {
+        for fd in 3..16 {
+            let noise = b"this is not a frame";
+            // What this process opened itself is close-on-exec; of that, only the control socket
+            // is a socket.
+            // SAFETY: `send` reads the bytes given; on what is no socket it fails.
+            unsafe {
+                if libc::fcntl(fd, libc::F_GETFD) == libc::FD_CLOEXEC {
+                    libc::send(fd, noise.as_ptr().cast(), noise.len(), libc::MSG_NOSIGNAL);
+                }
+            }
+        }
+    }
+    guarded(|| {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let killed = death(pool.submit(babble, ()).unwrap().result());
+        assert_eq!(killed.exit, Exit::Signal(libc::SIGKILL));
+        assert_eq!(pool.submit(|n: u8| n, 1).unwrap().result(), Ok(1));
+    });
+}
+
+#[test]
 fn kills_under_load_cost_no_more_tasks_than_workers() {
     guarded(|| {
         let pool = Arc::new(ProcessPoolExecutor::new(3).unwrap());

@@ -51,6 +51,11 @@ struct Line {
     refusal: Option<String>,
 }
 
+/// What one worker may be sent before it is the others' turn.
+const WRITE_AT_ONCE: usize = 4 << 20;
+/// How often one worker is read before it is the others' turn; each time takes what has come.
+const READS_AT_ONCE: usize = 16;
+
 /// What an event is about: a worker's id and one of these, in one `u64`.
 const SOCKET: u64 = 0;
 const PROCESS: u64 = 1;
@@ -124,11 +129,13 @@ impl Reactor {
 
     fn handle(&mut self, token: u64, flags: EventFlags) {
         if token == BELL {
-            return self.desk.hush();
+            self.desk.hush();
+            return;
         }
         let id = token >> 1;
         if token & 1 == PROCESS {
-            return self.bury(id);
+            self.bury(id);
+            return;
         }
         if flags.contains(EventFlags::OUT) {
             self.flush(id);
@@ -219,7 +226,7 @@ impl Reactor {
         let (Some(socket), Some(outgoing)) = (&line.socket, &mut line.outgoing) else {
             return;
         };
-        let interest = match outgoing.pump(socket, SendFlags::DONTWAIT) {
+        let interest = match outgoing.pump(socket, SendFlags::DONTWAIT, WRITE_AT_ONCE) {
             Ok(true) => {
                 line.outgoing = None;
                 EventFlags::IN
@@ -232,14 +239,14 @@ impl Reactor {
         }
     }
 
-    /// Reads what the worker has sent, and believes what makes sense.
-    fn read(&mut self, id: WorkerId) {
-        loop {
+    /// Reads what the worker has sent, and believes what makes sense. Whether there may be more.
+    fn read(&mut self, id: WorkerId) -> bool {
+        for _ in 0..READS_AT_ONCE {
             let Some(line) = self.lines.get_mut(&id) else {
-                return;
+                return false;
             };
             let Some(socket) = &line.socket else {
-                return;
+                return false;
             };
             // Out of the line while the frames in it are served: serving needs all of `self`.
             let mut reader = std::mem::take(&mut line.reader);
@@ -256,11 +263,18 @@ impl Reactor {
             }
             match served {
                 Ok(Fill::More) => {}
-                Ok(Fill::Drained) => return,
-                Ok(Fill::Closed) => return self.hung_up(id),
-                Err(error) => return self.distrust(id, &error),
+                Ok(Fill::Drained) => return false,
+                Ok(Fill::Closed) => {
+                    self.hung_up(id);
+                    return false;
+                }
+                Err(error) => {
+                    self.distrust(id, &error);
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Serves one frame of a worker.
@@ -313,7 +327,7 @@ impl Reactor {
 
     /// Reads a dead worker's last words, takes its status and completes its task.
     fn bury(&mut self, id: WorkerId) {
-        self.read(id);
+        while self.read(id) {}
         self.close(id);
         let Some(mut line) = self.lines.remove(&id) else {
             return;
