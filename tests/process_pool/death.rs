@@ -88,7 +88,10 @@ fn a_worker_that_dies_with_half_an_argument_costs_that_task() {
         let large = pool
             .submit(|text: String| text.len(), "x".repeat(32 << 20))
             .unwrap();
-        // It cannot have been read, let alone answered.
+        while !large.is_running() {
+            std::thread::yield_now();
+        }
+        // It is this worker's, and cannot have been read, let alone answered.
         signal(pid, libc::SIGKILL);
         assert_eq!(death(large.result()).pid, pid);
         assert_eq!(pool.submit(|n: u8| n, 1).unwrap().result(), Ok(1));
