@@ -1,4 +1,63 @@
-//! Everything that makes threads and processes wait for each other, with a pool executor on top.
+//! Everything that makes threads and processes wait for each other, with a pool executor on top:
+//! Python's `threading`, `queue`, `multiprocessing` and `concurrent.futures`, rebuilt for Rust.
+//!
+//! | you know | take |
+//! |---|---|
+//! | `threading.Lock`, `std::sync::Mutex` | [`sync::Lock`] |
+//! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
+//! | `threading.Event` | [`sync::Event`] |
+//! | `threading.Semaphore` | [`sync::Semaphore`] |
+//! | `queue.Queue`, a channel | [`queue::Queue`] |
+//! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
+//! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
+//! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
+//! | `multiprocessing.Lock`, `Value` | `ipc::Lock`, `ipc::Value` (feature `process`, Linux) |
+//! | a time-out, a cancellation token | [`Limit`], [`CancelToken`] |
+//!
+//! # Four faces
+//!
+//! An operation that can block has four faces under the same names everywhere: `op()` blocks,
+//! `try_op()` never does, `op_within(limit)` blocks at most so long, and `op_async()` is a future that
+//! needs no particular runtime. A limit is a [`Duration`](std::time::Duration), an
+//! [`Instant`](std::time::Instant), a [`CancelToken`], or a token with a deadline.
+//!
+//! **A call that gives up has changed nothing**: no permit, item, arrival or wake-up is lost. One
+//! compare-and-swap decides between a grant and each reason to give up, and the models in the
+//! repository's `loom-tests` show it for every primitive.
+//!
+//! ```
+//! use latchwork::{CancelToken, queue::Queue, queue::GetError};
+//! use std::time::Duration;
+//!
+//! let orders: Queue<&str> = Queue::bounded(16);
+//! let closing_time = CancelToken::new();
+//!
+//! let kitchen = {
+//!     let (orders, closing_time) = (orders.clone(), closing_time.clone());
+//!     std::thread::spawn(move || {
+//!         let mut cooked = Vec::new();
+//!         loop {
+//!             match orders.get_within(closing_time.within(Duration::from_secs(3600))) {
+//!                 Ok(order) => cooked.push(order),
+//!                 Err(GetError::Cancelled) => return cooked,
+//!                 Err(other) => panic!("{other}"),
+//!             }
+//!         }
+//!     })
+//! };
+//! orders.put("soup")?;
+//! while !orders.is_empty() {
+//!     std::thread::yield_now();
+//! }
+//! closing_time.cancel();
+//! assert_eq!(kitchen.join().unwrap(), ["soup"]);
+//! # Ok::<(), latchwork::queue::PutError<&str>>(())
+//! ```
+//!
+//! # Features
+//!
+//! `process` (default, Linux only): processes, shared memory and locks that survive `kill -9`.
+//! Without it the crate is the thread half alone.
 
 #![deny(missing_docs)]
 
@@ -28,3 +87,8 @@ pub(crate) mod shm;
 #[cfg(all(feature = "process", loom))]
 #[doc(hidden)]
 pub use shm::word::model as word_model;
+
+/// The README's example runs too.
+#[cfg(all(doctest, feature = "process"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -71,7 +71,7 @@ fn clear_between_set_and_release() {
                 let event = event.clone();
                 thread::spawn(move || event.set())
             };
-            setter.join().unwrap();
+            // Released by the flag alone, perhaps, with the setter still on its way to the line.
             early.join().unwrap();
             event.clear();
             let late = {

@@ -102,7 +102,14 @@ pub(crate) fn spin_hint() {
 }
 
 pub(crate) use loom::thread::yield_now;
-pub(crate) use loom::thread_local;
+
+/// loom's own macro knows no `const` initialisers, which the machine's is better with.
+macro_rules! modelled_thread_local {
+    ($(#[$meta:meta])* static $name:ident: $ty:ty = const $init:block;) => {
+        loom::thread_local! { $(#[$meta])* static $name: $ty = $init; }
+    };
+}
+pub(crate) use modelled_thread_local as thread_local;
 
 /// Starts a modelled thread that nobody joins; a model still ends only when it has ended.
 pub(crate) fn spawn_thread(_name: String, f: impl FnOnce() + Send + 'static) -> io::Result<()> {

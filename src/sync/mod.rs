@@ -14,3 +14,12 @@ pub use condition::Condition;
 pub use event::Event;
 pub use lock::{Lock, LockGuard, TaskLockGuard};
 pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};
+
+// A primitive is one word: it can be a field of anything, in any number.
+#[cfg(not(loom))]
+const _: () = {
+    assert!(size_of::<Lock<()>>() == size_of::<usize>());
+    assert!(size_of::<Semaphore>() == size_of::<usize>());
+    assert!(size_of::<Event>() == size_of::<usize>());
+    assert!(size_of::<Condition>() == size_of::<usize>());
+};

@@ -81,11 +81,6 @@ impl<'a> Limit<'a> {
         self.deadline
     }
 
-    /// The token that may end the wait early.
-    pub(crate) fn token(&self) -> Option<&'a CancelToken> {
-        self.token
-    }
-
     /// Puts `waiter` within reach of whoever may end its wait, until the result is dropped.
     pub(crate) fn register<'w>(&self, waiter: &'w Waiter) -> SmallVec<[Registration<'w>; 1]>
     where

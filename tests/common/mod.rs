@@ -76,3 +76,41 @@ fn threads() -> Vec<(String, String, String)> {
         })
         .collect()
 }
+
+/// Waits until `n` callers are parked on a primitive of this kind whose word lies in `owner`, so
+/// that a test can act on waiters that are known to wait.
+#[allow(dead_code, reason = "not every test file waits for waiters")]
+pub fn until_parked<T: ?Sized>(kind: &str, owner: &T, n: usize) {
+    let start = std::ptr::from_ref(owner).cast::<u8>().addr();
+    let range = start..start + size_of_val(owner).max(1);
+    loop {
+        let waits = latchwork::debug::waits();
+        let parked = waits
+            .iter()
+            .filter(|wait| wait.kind == kind && range.contains(&wait.address));
+        if parked.count() == n {
+            return;
+        }
+        thread::yield_now();
+    }
+}
+
+/// Runs a future on this thread.
+#[allow(dead_code, reason = "not every test file has futures")]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        let mut context = std::task::Context::from_waker(&waker);
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => thread::park(),
+        }
+    }
+}

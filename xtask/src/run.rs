@@ -159,6 +159,8 @@ struct Counter {
     /// Whether that has said how many tests it runs, and not yet how they went.
     running: bool,
     in_successes: bool,
+    /// What cargo could not build.
+    unbuilt: Option<String>,
 }
 
 impl Counter {
@@ -178,6 +180,8 @@ impl Counter {
             && let Some(name) = test.strip_suffix(" ... FAILED")
         {
             self.failures.push(format!("{}: {name}", self.program));
+        } else if let Some(target) = line.strip_prefix("error: could not compile ") {
+            self.unbuilt = Some(format!("could not compile {target}"));
         } else if let Some(interleavings) = interleavings(line) {
             self.explored.models += 1;
             self.explored.interleavings += interleavings;
@@ -211,7 +215,10 @@ impl Counter {
         self.next_program("");
         if !succeeded && self.count.failed == 0 {
             self.count.failed = 1;
-            self.failures.push("cargo failed, see above".to_owned());
+            let why = self
+                .unbuilt
+                .unwrap_or_else(|| "cargo failed, see above".to_owned());
+            self.failures.push(why);
         }
         let outcome = Outcome {
             count: self.count,

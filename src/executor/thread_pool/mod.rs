@@ -24,7 +24,7 @@ const MOST_BY_DEFAULT: usize = 32;
 
 thread_local! {
     /// The pool whose worker this thread is, by address; 0 elsewhere.
-    static WORKER_OF: Cell<usize> = Cell::new(0);
+    static WORKER_OF: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A task as the pool sees it: run it, or cancel it.
