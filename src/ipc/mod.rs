@@ -3,7 +3,8 @@
 //! A [`Lock`] or a [`Value`] is a handle to a block of shared memory. Clone it for another thread;
 //! send it to a worker as part of an argument (it serialises with serde) and it is the same object
 //! there. The process that made the object frees it when its last clone is dropped; what other
-//! processes hold is answered with [`LockError::Gone`] from then on.
+//! processes hold is answered with [`LockError::Gone`] from then on. If that process dies instead,
+//! the object stays usable until a new one finds no other room.
 //!
 //! # When a process is killed
 //!
@@ -19,13 +20,16 @@
 //!
 //! A waiter notices a death at the end of its current slice of sleep, which is 1 ms at first and
 //! 50 ms at most. It is the kernel that says who lives: each process holds a record lock
-//! (`fcntl(2)`) that ends with it, so neither reused pids nor pid namespaces matter.
+//! (`fcntl(2)`) that ends with it, so neither reused pids nor pid namespaces matter. A program that
+//! closes descriptors it did not open gives that lock up; survivors then still find it through
+//! /proc, if they may look there.
 //!
 //! # What it costs
 //!
-//! Locking and unlocking what nobody else wants is two atomic instructions and no system call. A
-//! tree has room for 1,024 processes at one time, 4,094 objects, and 768 KiB for those of more than
-//! 32 bytes; the shared memory, about 1.1 MiB, is allocated with the first object.
+//! Locking and unlocking what nobody else wants is two atomic instructions and no system call. Who
+//! waits for long wakes up 20 times a second to ask after the owner. A tree has room for 1,024
+//! processes at one time, 4,094 objects, and 768 KiB for those of more than 32 bytes; the shared
+//! memory, about 1 MiB, is allocated with the first object.
 //!
 //! # What it does not do
 //!

@@ -22,7 +22,7 @@
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::shared_futex::{self, Ended};
-use crate::platform::{cpus, yield_now};
+use crate::platform::{Moment, cpus, yield_now};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -42,9 +42,10 @@ const FIRST_SLICE: Duration = Duration::from_millis(1);
 /// The longest time that a killed process can keep a waiter asleep beyond need.
 pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(50);
 
-/// Looks at the word before the first sleep. A sleep and its wake-up cost as much as some hundred
-/// of these, so a lock that is held briefly is not slept on.
-const SPINS: u32 = 40;
+/// How long to look at the word before the first sleep: about what a sleep and its wake-up cost, so a
+/// lock that is held briefly is not slept on. A time and not a number of looks: between two of them
+/// the processor is offered to others, who on a busy machine keep it for milliseconds each.
+const SPIN: Duration = Duration::from_micros(20);
 
 /// One life of one participant: a slot of the roster and the generation that claimed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -243,7 +244,10 @@ impl Word {
         roster: &impl Liveness,
         patience: &mut impl Patience,
     ) -> Result<Taken, Refused> {
-        self.spin();
+        // A poll, and a limit that has been reached, have no time to spend here either.
+        if cpus() > 1 && patience.slice(FIRST_SLICE).is_ok() {
+            self.spin();
+        }
         // Becomes WAITERS with the first sleep, see point 2 at the top of this file.
         let mut debt = 0;
         let mut longest = FIRST_SLICE;
@@ -299,10 +303,8 @@ impl Word {
 
     /// Waits a moment for a lock that is held briefly, with loads only.
     fn spin(&self) {
-        if cpus() == 1 {
-            return;
-        }
-        for _ in 0..SPINS {
+        let began = Moment::now();
+        while began.elapsed() < SPIN {
             // Relaxed: nothing is read on the strength of this; the CAS that follows acquires.
             let seen = self.0.load(Ordering::Relaxed);
             // Who finds sleepers joins them: the lock is not one of those held briefly.
