@@ -46,6 +46,8 @@ struct Line {
     socket: Option<OwnedFd>,
     reader: Reader,
     outgoing: Option<Outgoing>,
+    /// The socket is also watched for room to write.
+    awaits_room: bool,
     greeted: bool,
     /// What it said when it refused to serve.
     refusal: Option<String>,
@@ -186,6 +188,7 @@ impl Reactor {
                     socket: Some(socket),
                     reader: Reader::default(),
                     outgoing: None,
+                    awaits_room: false,
                     greeted: false,
                     refusal: None,
                 };
@@ -226,13 +229,23 @@ impl Reactor {
         let (Some(socket), Some(outgoing)) = (&line.socket, &mut line.outgoing) else {
             return;
         };
-        let interest = match outgoing.pump(socket, SendFlags::DONTWAIT, WRITE_AT_ONCE) {
+        let awaits_room = match outgoing.pump(socket, SendFlags::DONTWAIT, WRITE_AT_ONCE) {
             Ok(true) => {
                 line.outgoing = None;
-                EventFlags::IN
+                false
             }
-            Ok(false) => EventFlags::IN | EventFlags::OUT,
+            Ok(false) => true,
             Err(_) => return self.hung_up(id),
+        };
+        // Most frames leave in one piece: no system call for what has not changed.
+        if line.awaits_room == awaits_room {
+            return;
+        }
+        line.awaits_room = awaits_room;
+        let interest = if awaits_room {
+            EventFlags::IN | EventFlags::OUT
+        } else {
+            EventFlags::IN
         };
         if epoll::modify(&self.epoll, socket, token(id, SOCKET), interest).is_err() {
             self.hung_up(id);
