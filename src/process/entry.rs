@@ -122,7 +122,7 @@ fn take_socket() -> io::Result<OwnedFd> {
 fn greet(socket: &OwnedFd, greeting: &Greeting) -> io::Result<()> {
     let frame = wire::frame(greeting).map_err(io::Error::other)?;
     Outgoing::new(frame, 0)
-        .pump(socket, SendFlags::empty())
+        .pump(socket, SendFlags::empty(), usize::MAX)
         .map(drop)
 }
 

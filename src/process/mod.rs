@@ -9,13 +9,16 @@
 //! What a worker inherits: the environment, the working directory, stdout and stderr. What it does
 //! not: open descriptors (unless they were made without close-on-exec), the parent's memory and
 //! whatever `main` sets up. Its stdin is empty. It ignores `SIGPIPE`, and Ctrl-C in its terminal does
-//! nothing to it: the parent decides. A worker whose parent ends, in whatever way, is gone at once.
+//! nothing to it: the parent decides. A worker whose parent ends, in whatever way, ends too: at once
+//! in the middle of a task, and between tasks as soon as its exit handlers have run, for which it has
+//! five seconds.
+//!
+//! A worker starts where `main` would, after the initialisers of shared libraries but perhaps before
+//! some of the program's own (`.init_array`, C++ constructors): their order is the linker's choice.
 //!
 //! In `ps` a worker shows its parent's `argv[0]` followed by its own name in parentheses.
 //!
 //! Source: Python's `multiprocessing` with the start method *spawn*.
-
-#![cfg_attr(not(target_os = "linux"), doc(hidden))]
 
 mod entry;
 pub(crate) mod function;
@@ -37,10 +40,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// Cost in a process that is not a worker: one look at the environment.
 ///
 /// ```
-/// fn main() {
-///     latchwork::process::init();
-///     assert!(!latchwork::process::is_worker(), "a worker does not get here");
-/// }
+/// latchwork::process::init();
+/// assert!(!latchwork::process::is_worker(), "a worker does not get here");
 /// ```
 ///
 /// Source: Python's `multiprocessing.freeze_support` and the `if __name__ == "__main__"` idiom.
@@ -74,16 +75,18 @@ pub(crate) fn depth() -> u32 {
     entry::identity().map_or(0, |identity| identity.depth)
 }
 
-/// The descriptors that every worker of this tree shares.
-fn inherited() -> io::Result<Vec<BorrowedFd<'static>>> {
-    Ok(Vec::new())
+/// The descriptors that every worker of this tree shares: its roster and its arena.
+fn inherited() -> io::Result<[BorrowedFd<'static>; 2]> {
+    crate::shm::descriptors()
 }
 
 /// Takes over the descriptors that [`inherited`] gave the parent.
 fn adopt(descriptors: Vec<OwnedFd>) -> io::Result<()> {
-    if descriptors.is_empty() {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::InvalidInput.into())
-    }
+    let descriptors = descriptors.try_into().map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a roster and an arena were expected",
+        )
+    })?;
+    crate::shm::adopt(descriptors)
 }

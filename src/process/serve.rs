@@ -86,7 +86,7 @@ fn next_call(socket: &OwnedFd, reader: &mut Reader, key: &SealKey) -> io::Result
     let reply = answer(header, argument, key)?;
     reader.consume();
     // Still busy: should the parent die with the reply half written, nothing is left to save.
-    Outgoing::new(reply, 0).pump(socket, SendFlags::empty())?;
+    Outgoing::new(reply, 0).pump(socket, SendFlags::empty(), usize::MAX)?;
     Ok(WATCH.end_call())
 }
 

@@ -209,7 +209,7 @@ mod tests {
         let frame = wire::finish(wire::append(frame, &argument).unwrap());
         assert!(
             Outgoing::new(frame, 0)
-                .pump(socket, SendFlags::empty())
+                .pump(socket, SendFlags::empty(), usize::MAX)
                 .unwrap()
         );
     }

@@ -162,12 +162,22 @@ impl Outgoing {
         Outgoing { frame, sent }
     }
 
-    /// Writes as much as `socket` takes; `true` when the whole frame has left.
-    pub(crate) fn pump(&mut self, socket: impl AsFd, flags: SendFlags) -> io::Result<bool> {
+    /// Writes as much as `socket` takes, and about `most` bytes; `true` when the frame has left.
+    pub(crate) fn pump(
+        &mut self,
+        socket: impl AsFd,
+        flags: SendFlags,
+        most: usize,
+    ) -> io::Result<bool> {
+        let pause = self.sent.saturating_add(most);
         while self.sent < self.frame.len() {
+            if self.sent >= pause {
+                return Ok(false);
+            }
             // NOSIGNAL: a dead peer is an error here, never a SIGPIPE in the embedding program.
-            let rest = &self.frame[self.sent..];
-            match rustix::net::send(&socket, rest, flags | SendFlags::NOSIGNAL) {
+            let end = pause.min(self.frame.len());
+            let piece = &self.frame[self.sent..end];
+            match rustix::net::send(&socket, piece, flags | SendFlags::NOSIGNAL) {
                 Ok(sent) => self.sent += sent,
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
@@ -286,11 +296,13 @@ mod tests {
         let mut outgoing = Outgoing::new(raw(&body), 0);
         let mut reader = Reader::default();
         assert!(
-            !outgoing.pump(&near, SendFlags::DONTWAIT).unwrap(),
+            !outgoing
+                .pump(&near, SendFlags::DONTWAIT, usize::MAX)
+                .unwrap(),
             "no buffer holds that much"
         );
         loop {
-            let done = outgoing.pump(&near, SendFlags::DONTWAIT).unwrap();
+            let done = (outgoing.pump(&near, SendFlags::DONTWAIT, 10_000)).unwrap();
             while reader.fill(&far, RecvFlags::DONTWAIT).unwrap() == Fill::More {}
             if done {
                 break;

@@ -63,15 +63,16 @@ use crate::{GaveUp, Limit, Shutdown};
 ///
 /// # Death
 ///
-/// When this process ends, in whatever way, its workers end too: at once, even in the middle of a
-/// task, and their own pools' workers with them. Nothing is left that would need to be cleaned up.
+/// When this process ends, in whatever way, its workers end too, even in the middle of a task, and
+/// their own pools' workers with them. Nothing is left that would need to be cleaned up. A worker
+/// that sends what makes no sense is killed.
 ///
 /// # Shutdown
 ///
 /// Dropping the executor runs every task it has accepted, ends its workers and waits for that;
-/// dropped by one of its own callbacks, it does not wait. Callbacks of its futures run on the pool's
-/// one thread, beside which no result arrives: keep them short, and do not
-/// [`join`](Executor::join) in them. A worker that was told to leave gets five seconds for its exit
+/// dropped by one of its own callbacks, it does not wait. Results are decoded, and callbacks of the
+/// futures run, on the pool's one thread, beside which no other result arrives: keep them short, and
+/// do not [`join`](Executor::join) in them. A worker that was told to leave gets five seconds for its exit
 /// handlers before it is killed.
 ///
 /// # Nesting
@@ -84,7 +85,7 @@ use crate::{GaveUp, Limit, Shutdown};
 /// Starting a worker takes about as long as starting the program. A task costs two copies of its
 /// argument and of its result through a socket and, when everybody sleeps, four wake-ups: submitter
 /// to pool to worker and back. An idle pool uses no processor time; it has one thread and two
-/// descriptors, and three more descriptors for each worker.
+/// descriptors, and two more descriptors for each worker.
 ///
 /// # Source
 ///

@@ -46,10 +46,17 @@ struct Line {
     socket: Option<OwnedFd>,
     reader: Reader,
     outgoing: Option<Outgoing>,
+    /// The socket is also watched for room to write.
+    awaits_room: bool,
     greeted: bool,
     /// What it said when it refused to serve.
     refusal: Option<String>,
 }
+
+/// What one worker may be sent before it is the others' turn.
+const WRITE_AT_ONCE: usize = 4 << 20;
+/// How often one worker is read before it is the others' turn; each time takes what has come.
+const READS_AT_ONCE: usize = 16;
 
 /// What an event is about: a worker's id and one of these, in one `u64`.
 const SOCKET: u64 = 0;
@@ -124,11 +131,13 @@ impl Reactor {
 
     fn handle(&mut self, token: u64, flags: EventFlags) {
         if token == BELL {
-            return self.desk.hush();
+            self.desk.hush();
+            return;
         }
         let id = token >> 1;
         if token & 1 == PROCESS {
-            return self.bury(id);
+            self.bury(id);
+            return;
         }
         if flags.contains(EventFlags::OUT) {
             self.flush(id);
@@ -179,6 +188,7 @@ impl Reactor {
                     socket: Some(socket),
                     reader: Reader::default(),
                     outgoing: None,
+                    awaits_room: false,
                     greeted: false,
                     refusal: None,
                 };
@@ -219,27 +229,37 @@ impl Reactor {
         let (Some(socket), Some(outgoing)) = (&line.socket, &mut line.outgoing) else {
             return;
         };
-        let interest = match outgoing.pump(socket, SendFlags::DONTWAIT) {
+        let awaits_room = match outgoing.pump(socket, SendFlags::DONTWAIT, WRITE_AT_ONCE) {
             Ok(true) => {
                 line.outgoing = None;
-                EventFlags::IN
+                false
             }
-            Ok(false) => EventFlags::IN | EventFlags::OUT,
+            Ok(false) => true,
             Err(_) => return self.hung_up(id),
+        };
+        // Most frames leave in one piece: no system call for what has not changed.
+        if line.awaits_room == awaits_room {
+            return;
+        }
+        line.awaits_room = awaits_room;
+        let interest = if awaits_room {
+            EventFlags::IN | EventFlags::OUT
+        } else {
+            EventFlags::IN
         };
         if epoll::modify(&self.epoll, socket, token(id, SOCKET), interest).is_err() {
             self.hung_up(id);
         }
     }
 
-    /// Reads what the worker has sent, and believes what makes sense.
-    fn read(&mut self, id: WorkerId) {
-        loop {
+    /// Reads what the worker has sent, and believes what makes sense. Whether there may be more.
+    fn read(&mut self, id: WorkerId) -> bool {
+        for _ in 0..READS_AT_ONCE {
             let Some(line) = self.lines.get_mut(&id) else {
-                return;
+                return false;
             };
             let Some(socket) = &line.socket else {
-                return;
+                return false;
             };
             // Out of the line while the frames in it are served: serving needs all of `self`.
             let mut reader = std::mem::take(&mut line.reader);
@@ -256,11 +276,18 @@ impl Reactor {
             }
             match served {
                 Ok(Fill::More) => {}
-                Ok(Fill::Drained) => return,
-                Ok(Fill::Closed) => return self.hung_up(id),
-                Err(error) => return self.distrust(id, &error),
+                Ok(Fill::Drained) => return false,
+                Ok(Fill::Closed) => {
+                    self.hung_up(id);
+                    return false;
+                }
+                Err(error) => {
+                    self.distrust(id, &error);
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Serves one frame of a worker.
@@ -313,7 +340,7 @@ impl Reactor {
 
     /// Reads a dead worker's last words, takes its status and completes its task.
     fn bury(&mut self, id: WorkerId) {
-        self.read(id);
+        while self.read(id) {}
         self.close(id);
         let Some(mut line) = self.lines.remove(&id) else {
             return;

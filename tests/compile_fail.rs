@@ -1,0 +1,7 @@
+//! What must not compile, and what the compiler says instead.
+
+#[cfg(all(feature = "process", target_os = "linux"))]
+#[test]
+fn tasks_for_processes() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/process_*.rs");
+}

@@ -1,0 +1,42 @@
+//! Pools inside workers of pools.
+
+use latchwork::executor::{Executor, ProcessPoolExecutor};
+
+use crate::stage::guarded;
+
+fn sum_elsewhere(numbers: Vec<u64>) -> (u32, u64) {
+    let pool = ProcessPoolExecutor::new(2).unwrap();
+    let squares = pool.map(|n: u64| n * n, numbers).unwrap();
+    (std::process::id(), squares.map(Result::unwrap).sum())
+}
+
+#[test]
+fn a_task_may_have_a_pool_of_its_own() {
+    guarded(|| {
+        let pool = ProcessPoolExecutor::new(2).unwrap();
+        let batches = (0..4).map(|batch| (0..batch * 10).collect::<Vec<u64>>());
+        let sums = pool.map(sum_elsewhere, batches.clone()).unwrap();
+        for (batch, result) in batches.zip(sums) {
+            let (pid, sum) = result.unwrap();
+            assert_ne!(pid, std::process::id());
+            assert_eq!(sum, batch.iter().map(|n| n * n).sum());
+        }
+    });
+}
+
+/// How deep pools can be nested below this process, and why not deeper.
+fn descend(depth: u32) -> (u32, String) {
+    match ProcessPoolExecutor::new(1) {
+        Ok(pool) => pool.submit(descend, depth + 1).unwrap().result().unwrap(),
+        Err(error) => (depth, error.to_string()),
+    }
+}
+
+#[test]
+fn nesting_ends_at_a_limit_with_an_error_that_says_so() {
+    guarded(|| {
+        let (depth, error) = descend(0);
+        assert_eq!(depth, 8);
+        assert!(error.contains("nested more than 8 deep"), "{error}");
+    });
+}
