@@ -83,7 +83,7 @@ pub struct WorkerDied {
 }
 
 impl WorkerDied {
-    #[cfg_attr(not(feature = "process"), expect(dead_code))]
+    #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
     pub(crate) fn new(task: TaskId, pid: u32, exit: Exit) -> WorkerDied {
         WorkerDied { task, pid, exit }
     }

@@ -8,7 +8,7 @@ mod error;
 mod future;
 mod map;
 pub(crate) mod panic;
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
 mod task;
 mod thread_pool;
@@ -17,7 +17,7 @@ pub use as_completed::{AsCompleted, as_completed};
 pub use error::{Exit, Panicked, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use future::{Finished, NotDone, TaskFuture};
 pub use map::Map;
-#[cfg(all(feature = "process", not(loom)))]
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
 pub use task::TaskId;
 #[cfg(loom)]

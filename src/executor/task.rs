@@ -104,7 +104,7 @@ pub(crate) struct Promise<R> {
 }
 
 impl<R> Promise<R> {
-    #[cfg(all(feature = "process", not(loom)))]
+    #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
     pub(crate) fn id(&self) -> TaskId {
         self.task.id
     }

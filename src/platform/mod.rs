@@ -14,10 +14,8 @@ mod imp;
 
 pub(crate) use imp::*;
 
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", target_os = "linux"))]
 pub(crate) mod shared_futex;
-#[cfg(all(feature = "process", not(loom)))]
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
 
 /// Declares a constructor that is `const` on the machine and plain under loom, whose atomics have
 /// an identity that only a running model can give them.

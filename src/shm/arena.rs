@@ -25,8 +25,7 @@
 use super::roster::Roster;
 use super::segment::{HEADER_LEN, Id, Kind, Segment, invalid};
 use super::word::{Liveness, Owner, Taken, Verdict, Word};
-use crate::platform::AtomicU64;
-use crate::platform::atomic::{AtomicU32, Ordering};
+use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::io;
 use std::mem;

@@ -15,8 +15,7 @@
 
 use super::segment::{HEADER_LEN, Id, Kind, ROSTER_NAME, Segment, invalid};
 use super::word::{Liveness, Owner, SLOTS, Verdict};
-use crate::platform::AtomicU64;
-use crate::platform::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::platform::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::platform::yield_now;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};

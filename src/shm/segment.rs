@@ -5,8 +5,7 @@
 //! that no process can shrink it under another. It has no name: when the last process that has it
 //! is gone, however it went, so is the memory. Used by `shm::roster` and `shm::arena`.
 
-use crate::platform::AtomicU64;
-use crate::platform::atomic::{AtomicU32, Ordering};
+use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::io;

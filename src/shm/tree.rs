@@ -5,8 +5,7 @@
 
 use super::arena::Arena;
 use super::roster::Roster;
-use crate::platform::AtomicPtr;
-use crate::platform::atomic::Ordering;
+use crate::platform::atomic::{AtomicPtr, Ordering};
 use std::io;
 use std::mem;
 use std::os::fd::{BorrowedFd, OwnedFd};

@@ -18,6 +18,8 @@ pub(crate) use thread::{cpus, spawn_thread, spin_hint, thread_id, thread_local, 
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    #[cfg(feature = "process")]
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
 }
 
 /// The instant a waiter began to wait, for fairness and for reports.
