@@ -1,6 +1,5 @@
-//! The watchdog of the library's tests, tested: here, so that it is not run again in each of them.
+//! The watchdog of the other tests, tested: here, so that it is not run again in each of them.
 
-#[path = "../../tests/common/mod.rs"]
 mod common;
 
 use common::watchdog;
