@@ -62,6 +62,7 @@
 #![deny(missing_docs)]
 
 mod error;
+pub(crate) mod panic;
 pub(crate) mod platform;
 pub(crate) mod wait;
 

@@ -2,6 +2,7 @@
 
 use super::TaskId;
 use crate::GaveUp;
+use crate::panic::Panicked;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -44,31 +45,6 @@ impl fmt::Display for TaskError {
 }
 
 impl Error for TaskError {}
-
-/// A panic as data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Panicked {
-    /// What it said; a payload that is no string is described.
-    pub message: String,
-    /// Where, as `file:line:column`; unknown if somebody has replaced the panic hook since.
-    pub location: Option<String>,
-    /// The name of the thread it happened in.
-    pub thread: Option<String>,
-}
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task panicked")?;
-        if let Some(thread) = &self.thread {
-            write!(f, " in {thread}")?;
-        }
-        if let Some(location) = &self.location {
-            write!(f, " at {location}")?;
-        }
-        write!(f, ": {}", self.message)
-    }
-}
 
 /// The death of a worker process in the middle of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -154,7 +154,7 @@ impl<R> TaskFuture<R> {
             Stage::Finished { error, .. } => {
                 let report = Finished::new(self.task.id, error.clone());
                 drop(state);
-                super::panic::report("a callback of a finished task", || callback(&report));
+                crate::panic::report("a callback of a finished task", || callback(&report));
             }
             _ => state.callbacks.push(Box::new(callback)),
         }

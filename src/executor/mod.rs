@@ -7,14 +7,14 @@ mod as_completed;
 mod error;
 mod future;
 mod map;
-pub(crate) mod panic;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
 mod task;
 mod thread_pool;
 
+pub use crate::panic::Panicked;
 pub use as_completed::{AsCompleted, as_completed};
-pub use error::{Exit, Panicked, SubmitError, SubmitRefusal, TaskError, WorkerDied};
+pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use future::{Finished, NotDone, TaskFuture};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]

@@ -86,7 +86,7 @@ impl<R> Task<R> {
             waker.wake();
         }
         for callback in callbacks {
-            super::panic::report("a callback of a finished task", || callback(&report));
+            crate::panic::report("a callback of a finished task", || callback(&report));
         }
         true
     }

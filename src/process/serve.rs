@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::function::{self, CallFailure, FunctionName, Seal, SealKey};
 use super::wire::{self, Fill, Outgoing, Reader};
-use crate::executor::panic::catch;
+use crate::panic::catch;
 use crate::platform::atomic::{AtomicU32, Ordering};
 
 /// A worker between calls that does not get through its exit handlers in this time is ended.

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::dispatch::Task;
-use crate::executor::panic::catch;
 use crate::executor::task::{Promise, pair};
 use crate::executor::{
     Exit, Panicked, Portable, SubmitRefusal, TaskError, TaskFuture, TaskId, WorkerDied,
 };
+use crate::panic::catch;
 use crate::process::function::{self, CallFailure, SealKey};
 use crate::process::serve::{CallHeader, Outcome};
 use crate::process::spawn::Ended;

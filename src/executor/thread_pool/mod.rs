@@ -5,9 +5,9 @@
 //! since notifications are exact, every claim reaches a worker. A claimed worker that finds its
 //! task taken by one that has just become free counts itself in again.
 
-use super::panic::catch;
 use super::task::{Promise, pair};
 use super::{Executor, Portable, SubmitError, SubmitRefusal, TaskError, TaskFuture};
+use crate::panic::catch;
 use crate::platform::{spawn_thread, thread_local};
 use crate::sync::{Condition, Lock};
 use crate::{GaveUp, Limit, Shutdown};

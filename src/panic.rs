@@ -1,14 +1,39 @@
-//! A panic as data: what a task's panic said, and where.
+//! A panic as data: what it said, and where. For every floor that runs other people's code.
 //!
 //! The message is in the payload; the place is only told to the panic hook. So a hook is put in
 //! front of the one that is there, once, which notes the place for the thread that is running a
 //! task and then calls the other. Nothing is silenced.
 
-use super::Panicked;
 use std::any::Any;
 use std::cell::RefCell;
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
+
+/// A panic as data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panicked {
+    /// What it said; a payload that is no string is described.
+    pub message: String,
+    /// Where, as `file:line:column`; unknown if somebody has replaced the panic hook since.
+    pub location: Option<String>,
+    /// The name of the thread it happened in.
+    pub thread: Option<String>,
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the task panicked")?;
+        if let Some(thread) = &self.thread {
+            write!(f, " in {thread}")?;
+        }
+        if let Some(location) = &self.location {
+            write!(f, " at {location}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
 
 thread_local! {
     /// The place of the last panic in this thread.
