@@ -61,6 +61,13 @@
 
 #![deny(missing_docs)]
 
+#[cfg(all(
+    feature = "process",
+    target_os = "linux",
+    not(target_pointer_width = "64")
+))]
+compile_error!("the process half needs a 64-bit target: build without the feature `process`");
+
 mod error;
 pub(crate) mod panic;
 pub(crate) mod platform;

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
@@ -40,15 +41,21 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// Leaves `place` and returns what was there. A thread on its way out has nobody to note it for.
+fn note(place: Option<String>) -> Option<String> {
+    PLACE.try_with(|noted| noted.replace(place)).unwrap_or(None)
+}
+
 fn install_hook() {
     static INSTALLED: Once = Once::new();
+    // The hook cannot be replaced by a thread that panics; the next one does it.
+    if std::thread::panicking() {
+        return;
+    }
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            // A thread on its way out has nobody to note it for.
-            let _ = PLACE.try_with(|place| {
-                *place.borrow_mut() = info.location().map(ToString::to_string);
-            });
+            note(info.location().map(ToString::to_string));
             previous(info);
         }));
     });
@@ -59,18 +66,33 @@ fn install_hook() {
 /// Whatever `f` had borrowed mutably is dropped with it, so no broken value is seen afterwards.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
     install_hook();
-    PLACE.take();
-    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked {
+    // Kept for a panic around this call that is on its way to another `catch`.
+    let outer = note(None);
+    let result = panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked {
         message: message(payload),
-        location: PLACE.take(),
+        location: note(None),
         thread: std::thread::current().name().map(ToOwned::to_owned),
-    })
+    });
+    note(outer);
+    result
 }
 
 /// Runs `f`, for whose panic nobody waits: the hook has printed it, so say whose it was.
 pub(crate) fn report(what: &str, f: impl FnOnce()) {
     if let Err(panic) = catch(f) {
-        eprintln!("latchwork: {what} panicked: {}", panic.message);
+        // Nobody is left to tell if standard error is closed.
+        let _ = writeln!(
+            io::stderr(),
+            "latchwork: {what} panicked: {}",
+            panic.message
+        );
+    }
+}
+
+/// Runs `f`, whose panic goes no further; the hook has printed it.
+pub(crate) fn contain(f: impl FnOnce()) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
+        message(payload);
     }
 }
 

@@ -106,3 +106,17 @@ fn a_token_with_a_deadline() {
     event.set();
     assert_eq!(event.wait_within(Limit::none()), Ok(()));
 }
+
+#[test]
+fn families_deeper_than_a_stack() {
+    const DEEP: usize = 200_000;
+    let root = CancelToken::new();
+    let mut last = root.clone();
+    for _ in 0..DEEP {
+        last = last.child();
+    }
+    assert!(root.cancel());
+    assert!(last.is_cancelled());
+    // The last reference to each link but the first goes here.
+    drop(last);
+}

@@ -1,5 +1,10 @@
 //! What must not compile, and what the compiler says instead.
 
+#[test]
+fn guards_in_other_threads() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/lock_*.rs");
+}
+
 #[cfg(all(feature = "process", target_os = "linux"))]
 #[test]
 fn tasks_for_processes() {

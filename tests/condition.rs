@@ -7,6 +7,7 @@ use latchwork::sync::{Condition, Lock};
 use latchwork::{CancelToken, GaveUp};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -182,4 +183,31 @@ fn a_task_waits_too() {
         shared.1.notify_one();
         task.join().unwrap();
     });
+}
+
+#[test]
+fn a_notified_task_that_is_dropped_on_its_way_back_to_the_lock_passes_it_on() {
+    watchdog(LIMIT, "a_notified_task_that_is_dropped", || {
+        let (lock, changed) = (Lock::new(()), Condition::new());
+        thread::scope(|s| {
+            let guard = common::block_on(lock.lock_async());
+            let mut future = Box::pin(changed.wait_async(guard));
+            assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+            s.spawn(|| changed.wait(&mut lock.lock()));
+            until_parked("Condition", &changed, 2);
+            let held = lock.lock();
+            assert!(changed.notify_one(), "the task, which came first");
+            assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+            drop(future);
+            drop(held);
+        });
+    });
+}
+
+#[test]
+fn the_mark_goes_with_the_last_waiter() {
+    let (lock, changed) = (Lock::new(()), Condition::new());
+    let limit = Duration::from_millis(2);
+    assert!(changed.wait_within(&mut lock.lock(), limit).is_err());
+    assert!(format!("{changed:?}").contains("waited_for: false"));
 }

@@ -5,7 +5,10 @@ mod common;
 use common::{until_parked, watchdog};
 use latchwork::sync::Event;
 use latchwork::{CancelToken, GaveUp};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,4 +97,55 @@ fn a_task_is_released_too() {
         event.set();
         task.join().unwrap();
     });
+}
+
+#[test]
+fn a_panicking_waker_does_not_keep_the_others_asleep() {
+    let event = Event::new();
+    let (mut first, mut second) = (Box::pin(event.wait_async()), Box::pin(event.wait_async()));
+    let (waker, count) = common::counting_waker();
+    assert!(common::poll(first.as_mut(), &common::bad_waker()).is_pending());
+    assert!(common::poll(second.as_mut(), &waker).is_pending());
+    assert!(event.set());
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn the_waker_of_the_last_poll_is_woken() {
+    let event = Event::new();
+    let mut future = pin!(event.wait_async());
+    let (waker, count) = common::counting_waker();
+    assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+    assert!(common::poll(future.as_mut(), &waker).is_pending());
+    event.set();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_waker_that_looks_around_when_it_is_dropped() {
+    watchdog(LIMIT, "a_waker_that_looks_around", || {
+        struct Curious;
+        impl Wake for Curious {
+            fn wake(self: Arc<Self>) {}
+        }
+        impl Drop for Curious {
+            fn drop(&mut self) {
+                // Takes every bucket's lock in turn.
+                latchwork::debug::waits();
+            }
+        }
+        let event = Event::new();
+        let mut future = pin!(event.wait_async());
+        let waker = Arc::new(Curious).into();
+        assert!(common::poll(future.as_mut(), &waker).is_pending());
+        drop(waker);
+        assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+    });
+}
+
+#[test]
+fn the_mark_goes_with_the_last_waiter() {
+    let event = Event::new();
+    assert!(event.wait_within(Duration::from_millis(2)).is_err());
+    assert!(format!("{event:?}").contains("waited_for: false"));
 }

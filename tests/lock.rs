@@ -3,7 +3,7 @@
 mod common;
 
 use common::{until_parked, watchdog};
-use latchwork::sync::{Lock, LockGuard, TaskLockGuard};
+use latchwork::sync::{Condition, Lock, LockGuard, TaskLockGuard};
 use latchwork::{CancelToken, GaveUp, debug};
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
@@ -224,4 +224,55 @@ fn sizes_and_marker_traits() {
     is_send::<TaskLockGuard<'_, u8>>();
     assert_eq!(size_of::<Lock<()>>(), size_of::<usize>());
     assert!(!std::mem::needs_drop::<Lock<()>>());
+}
+
+#[test]
+fn a_future_that_is_dropped_after_the_lock_was_handed_to_it_frees_it() {
+    let lock = Lock::new(());
+    let held = lock.lock();
+    let mut future = Box::pin(lock.lock_async());
+    assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+    // Long enough to be overdue; time is what a handoff depends on.
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(2) {}
+    drop(held);
+    assert!(lock.is_locked(), "handed over");
+    drop(future);
+    assert!(lock.try_lock().is_some());
+}
+
+#[test]
+fn a_panicking_waker_harms_nobody_else() {
+    watchdog(LIMIT, "a_panicking_waker", || {
+        let (lock, changed) = (Lock::new(0), Condition::new());
+        thread::scope(|s| {
+            let mut guard = lock.lock();
+            let mut task = Box::pin(lock.lock_async());
+            assert!(common::poll(task.as_mut(), &common::bad_waker()).is_pending());
+            s.spawn(|| {
+                // In the line, and behind it the unlock that has woken the task, whose waker panicked.
+                until_parked("Condition", &changed, 1);
+                drop(task);
+                let _lock = lock.lock();
+                assert!(changed.notify_one());
+            });
+            changed.wait(&mut guard);
+            assert!(lock.try_lock().is_none(), "ours, and nobody else's");
+        });
+    });
+}
+
+#[test]
+fn a_forgotten_future_can_be_listed_after_its_lock_is_gone() {
+    let lock = Box::new((Lock::new(()), [0_u8; 1 << 19]));
+    let held = lock.0.lock();
+    let mut future = Box::pin(lock.0.lock_async());
+    assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+    std::mem::forget(future);
+    std::mem::forget(held);
+    let address = std::ptr::from_ref(&lock.0).addr();
+    drop(lock);
+    let waits = debug::waits();
+    let ghost = waits.iter().find(|wait| wait.address == address).unwrap();
+    assert_eq!((ghost.thread, ghost.owner), (None, None));
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -299,4 +300,35 @@ proptest! {
             prop_assert_eq!(queue.is_shutdown(), is_shut);
         }
     }
+}
+
+#[test]
+fn who_was_called_in_vain_goes_to_the_front() {
+    let queue = Queue::unbounded();
+    let (mut first, mut second) = (Box::pin(queue.get_async()), Box::pin(queue.get_async()));
+    assert!(common::poll(first.as_mut(), Waker::noop()).is_pending());
+    assert!(common::poll(second.as_mut(), Waker::noop()).is_pending());
+    queue.put(1).unwrap();
+    assert_eq!(queue.try_get(), Ok(1), "a newcomer was quicker");
+    assert!(common::poll(first.as_mut(), Waker::noop()).is_pending());
+    queue.put(2).unwrap();
+    let got = common::poll(first.as_mut(), Waker::noop());
+    assert_eq!(got, Poll::Ready(Ok(2)));
+    assert!(common::poll(second.as_mut(), Waker::noop()).is_pending());
+}
+
+#[test]
+fn a_putter_that_is_dropped_after_its_call_calls_the_next() {
+    let queue = Queue::bounded(1);
+    queue.put(0).unwrap();
+    let (mut first, mut second) = (Box::pin(queue.put_async(1)), Box::pin(queue.put_async(2)));
+    assert!(common::poll(first.as_mut(), Waker::noop()).is_pending());
+    let (waker, count) = common::counting_waker();
+    assert!(common::poll(second.as_mut(), &waker).is_pending());
+    assert_eq!(queue.try_get(), Ok(0));
+    drop(first);
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    let put = common::poll(second.as_mut(), Waker::noop());
+    assert_eq!(put, Poll::Ready(Ok(())));
+    assert_eq!(queue.try_get(), Ok(2));
 }

@@ -221,3 +221,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_refused_release_serves_nobody() {
+    let semaphore = Semaphore::new(0);
+    let mut future = Box::pin(semaphore.acquire_async());
+    assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+    assert_eq!(semaphore.release(usize::MAX), Err(TooManyPermits));
+    assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+}

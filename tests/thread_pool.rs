@@ -7,8 +7,10 @@ use latchwork::executor::{Executor, SubmitRefusal, TaskError, ThreadPoolExecutor
 use latchwork::sync::{Event, Lock};
 use latchwork::{CancelToken, GaveUp, Limit, Shutdown};
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -400,5 +402,98 @@ fn many_submitters_and_tiny_tasks() {
             submitters.into_iter().map(|s| s.join().unwrap()).sum()
         });
         assert_eq!(total, 4 * 1999 * 1000);
+    });
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped, on purpose");
+    }
+}
+
+#[test]
+fn a_result_whose_drop_panics_costs_no_worker() {
+    watchdog(LIMIT, "a_result_whose_drop_panics", || {
+        let (pool, release) = busy_pool();
+        drop(pool.spawn(|| Bomb));
+        let next = pool.spawn(|| 1).unwrap();
+        release.set();
+        assert_eq!(next.result(), Ok(1));
+    });
+}
+
+#[test]
+fn a_cancelled_task_whose_captures_panic_costs_no_worker() {
+    watchdog(LIMIT, "a_cancelled_task_whose_captures_panic", || {
+        let (pool, release) = busy_pool();
+        let bomb = Bomb;
+        let future = pool.spawn(move || drop(bomb)).unwrap();
+        assert!(future.cancel());
+        let next = pool.spawn(|| 1).unwrap();
+        release.set();
+        assert_eq!(next.result(), Ok(1));
+    });
+}
+
+#[test]
+fn immediate_shutdown_cancels_also_behind_a_task_whose_captures_panic() {
+    watchdog(LIMIT, "immediate_shutdown_behind_a_bomb", || {
+        let (pool, release) = busy_pool();
+        let bomb = Bomb;
+        let first = pool.spawn(move || drop(bomb)).unwrap();
+        let second = pool.spawn(|| 1).unwrap();
+        pool.shutdown(Shutdown::Immediate);
+        assert_eq!(first.result(), Err(TaskError::Cancelled));
+        assert_eq!(second.result(), Err(TaskError::Cancelled));
+        release.set();
+    });
+}
+
+#[test]
+fn a_panicking_waker_costs_no_worker_and_no_callback() {
+    watchdog(LIMIT, "a_panicking_waker", || {
+        let (pool, release) = busy_pool();
+        let mut future = pool.spawn(|| 1).unwrap();
+        let called = Arc::new(Event::new());
+        let tell = Arc::clone(&called);
+        future.on_done(move |_| {
+            tell.set();
+        });
+        assert!(common::poll(Pin::new(&mut future), &common::bad_waker()).is_pending());
+        release.set();
+        called.wait();
+        assert_eq!(pool.spawn(|| 2).unwrap().result(), Ok(2));
+    });
+}
+
+#[test]
+fn the_waker_of_the_last_poll_is_woken() {
+    watchdog(LIMIT, "the_waker_of_the_last_poll", || {
+        let (pool, release) = busy_pool();
+        let mut future = pool.spawn(|| 1).unwrap();
+        let (waker, count) = common::counting_waker();
+        assert!(common::poll(Pin::new(&mut future), Waker::noop()).is_pending());
+        assert!(common::poll(Pin::new(&mut future), &waker).is_pending());
+        release.set();
+        drop(pool);
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn those_who_wait_are_woken_before_callbacks_run() {
+    watchdog(LIMIT, "those_who_wait_are_woken", || {
+        let (pool, release) = busy_pool();
+        let future = pool.spawn(|| 1).unwrap();
+        let returned = Arc::new(Event::new());
+        let after = Arc::clone(&returned);
+        // Would wait for ever if the waiter were woken after it.
+        future.on_done(move |_| after.wait());
+        release.set();
+        future.wait();
+        returned.set();
+        drop(pool);
     });
 }

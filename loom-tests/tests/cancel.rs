@@ -4,6 +4,7 @@ use latchwork::model::Deadline;
 use latchwork::sync::Event;
 use latchwork::{CancelToken, GaveUp};
 use latchwork_loom_tests::model;
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -83,4 +84,27 @@ fn parent_against_child() {
         parent.cancel();
         assert_eq!(waiter.join().unwrap(), Err(GaveUp::Cancelled));
     });
+}
+
+#[test]
+fn a_cancellation_publishes() {
+    model(
+        "cancel: who sees the cancellation does not see what came before it",
+        || {
+            let shared = Arc::new((CancelToken::new(), UnsafeCell::new(0)));
+            let other = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    if shared.0.is_cancelled() {
+                        // SAFETY: written before the cancellation, and never again. loom checks.
+                        assert_eq!(shared.1.with(|value| unsafe { *value }), 1);
+                    }
+                })
+            };
+            // SAFETY: nobody reads before the cancellation. loom checks.
+            shared.1.with_mut(|value| unsafe { *value = 1 });
+            shared.0.cancel();
+            other.join().unwrap();
+        },
+    );
 }

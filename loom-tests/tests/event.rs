@@ -6,7 +6,15 @@ use latchwork::sync::Event;
 use latchwork_loom_tests::model;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
 
 #[test]
 fn set_against_wait() {
@@ -59,28 +67,101 @@ fn set_then_clear() {
 #[test]
 fn clear_between_set_and_release() {
     model(
-        "event: a waiter that came after clear is not released by the set before it",
+        "event: a wait begun after clear is ended by the set before it",
         || {
             let event = Arc::new(Event::new());
             let deadline = Deadline::new();
-            let early = {
+            // Somebody in the line, so that the setter has somebody to release.
+            let mut early = Box::pin(event.wait_async());
+            assert!(poll_once(early.as_mut()).is_pending());
+            let setter = {
+                let (event, deadline) = (event.clone(), deadline.clone());
+                thread::spawn(move || {
+                    event.set();
+                    deadline.pass();
+                })
+            };
+            // By the flag alone, perhaps, with the setter still on its way to the line.
+            event.wait();
+            event.clear();
+            assert_eq!(event.wait_within(&deadline), Err(GaveUp::TimedOut));
+            setter.join().unwrap();
+            assert!(poll_once(early.as_mut()).is_ready());
+        },
+    );
+}
+
+#[test]
+fn clear_then_look() {
+    model(
+        "event: who clears the flag misses what a set before it announced",
+        || {
+            let shared = Arc::new((Event::new(), AtomicUsize::new(0)));
+            let consumer = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    shared.0.wait();
+                    shared.0.clear();
+                    if shared.1.load(Ordering::Relaxed) == 0 {
+                        shared.0.wait();
+                        assert_eq!(shared.1.load(Ordering::Relaxed), 1);
+                    }
+                })
+            };
+            shared.0.set();
+            shared.1.store(1, Ordering::Relaxed);
+            shared.0.set();
+            consumer.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn another_waker() {
+    model(
+        "event: a task polled again with another waker while the flag goes up",
+        || {
+            let shared = Arc::new((Event::new(), UnsafeCell::new(0)));
+            let task = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let mut future = Box::pin(shared.0.wait_async());
+                    if poll_once(future.as_mut()).is_pending() {
+                        loom::future::block_on(future);
+                    }
+                    // SAFETY: written before `set`, and never again. loom checks that this is so.
+                    assert_eq!(shared.1.with(|value| unsafe { *value }), 7);
+                })
+            };
+            // SAFETY: nobody reads before `set`. loom checks that this is so.
+            shared.1.with_mut(|value| unsafe { *value = 7 });
+            shared.0.set();
+            task.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn one_gives_up() {
+    model(
+        "event: one of two waiters gives up and takes the mark with it",
+        || {
+            let event = Arc::new(Event::new());
+            let deadline = Deadline::new();
+            let hasty = {
+                let (event, deadline) = (event.clone(), deadline.clone());
+                thread::spawn(move || {
+                    let _ = event.wait_within(&deadline);
+                })
+            };
+            let patient = {
                 let event = event.clone();
                 thread::spawn(move || event.wait())
             };
-            let setter = {
-                let event = event.clone();
-                thread::spawn(move || event.set())
-            };
-            // Released by the flag alone, perhaps, with the setter still on its way to the line.
-            early.join().unwrap();
-            event.clear();
-            let late = {
-                let (event, deadline) = (event.clone(), deadline.clone());
-                thread::spawn(move || event.wait_within(&deadline))
-            };
             deadline.pass();
-            assert_eq!(late.join().unwrap(), Err(GaveUp::TimedOut));
-            setter.join().unwrap();
+            event.set();
+            hasty.join().unwrap();
+            patient.join().unwrap();
         },
     );
 }

@@ -171,3 +171,51 @@ fn task_and_thread() {
         },
     );
 }
+
+#[test]
+fn handoff_against_time_out() {
+    model(
+        "lock: handed to an overtaken waiter that has just timed out",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let deadline = Deadline::new();
+            let hasty = {
+                let (lock, deadline) = (lock.clone(), deadline.clone());
+                thread::spawn(move || drop(lock.lock_within(&deadline)))
+            };
+            *lock.lock() += 1;
+            let mut held = lock.lock();
+            *held += 1;
+            deadline.pass();
+            drop(held);
+            hasty.join().unwrap();
+            assert!(lock.try_lock().is_some());
+        },
+    );
+}
+
+#[test]
+fn freed_for_nobody() {
+    model(
+        "lock: freed while its only waiter leaves, and then taken by that one",
+        || {
+            let lock: &'static Lock<i32> = Box::leak(Box::new(Lock::new(0)));
+            let deadline = Deadline::new();
+            let mut guard = loom::future::block_on(lock.lock_async());
+            let holder = thread::spawn(move || {
+                // loom checks that whoever comes next sees this.
+                *guard += 1;
+                drop(guard);
+            });
+            let timer = {
+                let deadline = deadline.clone();
+                thread::spawn(move || deadline.pass())
+            };
+            if let Ok(mut guard) = lock.lock_within(&deadline) {
+                *guard += 1;
+            }
+            holder.join().unwrap();
+            timer.join().unwrap();
+        },
+    );
+}

@@ -186,3 +186,18 @@ fn dropped_future() {
         },
     );
 }
+
+#[test]
+fn shutdown_wakes_putters() {
+    model("queue: shutdown with a putter on its way to sleep", || {
+        let queue = Queue::bounded(1);
+        queue.put(0).unwrap();
+        let putter = {
+            let queue = queue.clone();
+            thread::spawn(move || assert_eq!(queue.put(1), Err(PutError::ShutDown(1))))
+        };
+        let left = queue.shutdown(Shutdown::Drain);
+        assert!(left.is_empty());
+        putter.join().unwrap();
+    });
+}

@@ -3,6 +3,7 @@
 use latchwork::model::Deadline;
 use latchwork::sync::{AcquireError, Semaphore};
 use latchwork_loom_tests::model;
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -147,4 +148,98 @@ fn dropped_future() {
             assert_eq!(semaphore.available(), 2);
         },
     );
+}
+
+#[test]
+fn a_permit_publishes() {
+    model(
+        "semaphore: a holder does not see what the one before did",
+        || {
+            let shared = Arc::new((Semaphore::new(1), UnsafeCell::new(0)));
+            let enter = |shared: &(Semaphore, UnsafeCell<i32>)| {
+                let permit = shared.0.acquire().unwrap();
+                // SAFETY: there is one permit. loom checks that this is enough.
+                shared.1.with_mut(|value| unsafe { *value += 1 });
+                drop(permit);
+            };
+            let other = {
+                let shared = shared.clone();
+                thread::spawn(move || enter(&shared))
+            };
+            enter(&shared);
+            other.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn gathered_permits_publish() {
+    model(
+        "semaphore: who gathers permits from two does not see what both did",
+        || {
+            let shared = Arc::new((Semaphore::new(0), [UnsafeCell::new(0), UnsafeCell::new(0)]));
+            let givers: Vec<_> = (0..2)
+                .map(|n| {
+                    let shared = shared.clone();
+                    thread::spawn(move || {
+                        // SAFETY: one cell a giver, before its release. loom checks.
+                        shared.1[n].with_mut(|value| unsafe { *value = 1 });
+                        shared.0.release(1).unwrap();
+                    })
+                })
+                .collect();
+            shared.0.acquire_many(2).unwrap().forget();
+            for cell in &shared.1 {
+                // SAFETY: both permits are here. loom checks.
+                assert_eq!(cell.with(|value| unsafe { *value }), 1);
+            }
+            givers.into_iter().for_each(|t| t.join().unwrap());
+        },
+    );
+}
+
+#[test]
+fn what_is_left_over_publishes() {
+    model(
+        "semaphore: permits left after the line was served carry what their giver did",
+        || {
+            let shared = Arc::new((Semaphore::new(0), UnsafeCell::new(0)));
+            let giver = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    // SAFETY: before the release. loom checks.
+                    shared.1.with_mut(|value| unsafe { *value = 1 });
+                    shared.0.release(2).unwrap();
+                })
+            };
+            let passer = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    if let Ok(permit) = shared.0.try_acquire() {
+                        permit.forget();
+                        // SAFETY: with a permit. loom checks.
+                        assert_eq!(shared.1.with(|value| unsafe { *value }), 1);
+                    }
+                })
+            };
+            shared.0.acquire().unwrap().forget();
+            giver.join().unwrap();
+            passer.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn close_against_wait() {
+    model("semaphore: closed while acquirers go to sleep", || {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || assert!(semaphore.acquire().unwrap_err().is_closed()))
+            })
+            .collect();
+        semaphore.close();
+        waiters.into_iter().for_each(|t| t.join().unwrap());
+    });
 }

@@ -138,3 +138,19 @@ fn shutdown_against_submit() {
         },
     );
 }
+
+#[test]
+fn shutdown_against_join() {
+    model(
+        "pool: joined while a pool without workers is shut down",
+        || {
+            let pool = Arc::new(ThreadPoolExecutor::new(1));
+            let joiner = {
+                let pool = pool.clone();
+                thread::spawn(move || pool.join())
+            };
+            pool.shutdown(Shutdown::Drain);
+            joiner.join().unwrap();
+        },
+    );
+}

@@ -109,7 +109,8 @@ impl<R> TaskFuture<R> {
 
     /// Cancels the task if it has not started; it is done at once, as [`TaskError::Cancelled`].
     ///
-    /// Returns whether the task is cancelled now. Callbacks run in the calling thread.
+    /// Returns whether the task is cancelled now. Callbacks run in the calling thread. What the task
+    /// had captured is dropped when a worker would have come to it.
     pub fn cancel(&self) -> bool {
         self.task.cancel() || self.is_cancelled()
     }
@@ -145,7 +146,8 @@ impl<R> TaskFuture<R> {
     /// Calls `callback` once when the task has ended; at once, here, if it has.
     ///
     /// Callbacks run in the order in which they were added, in the thread that ends the task, after
-    /// those who wait have been woken, and with nothing locked. A panic in one is printed, and the
+    /// those who wait have been woken, and with nothing locked; one that is added after the end runs
+    /// in the thread that adds it, perhaps beside earlier ones. A panic in one is printed, and the
     /// next one runs.
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, callback: impl FnOnce(&Finished) + Send + 'static) {
@@ -185,14 +187,19 @@ impl<R> Future for TaskFuture<R> {
     type Output = Result<R, TaskError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        {
+        // Cloned before and dropped after the task is locked: both are the user's code.
+        let waker = cx.waker().clone();
+        let replaced = {
             let mut state = self.task.state.lock();
-            if !matches!(state.stage, Stage::Finished { .. }) {
-                state.waker = Some(cx.waker().clone());
-                return Poll::Pending;
+            match state.stage {
+                Stage::Finished { .. } => None,
+                _ => Some(state.waker.replace(waker)),
             }
+        };
+        match replaced {
+            Some(_) => Poll::Pending,
+            None => Poll::Ready(self.take()),
         }
-        Poll::Ready(self.take())
     }
 }
 

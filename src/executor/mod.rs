@@ -29,6 +29,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// What can be an argument or a result of a task on any executor: it can be sent to a thread, and
 /// written down for a process.
+///
+/// Bytes travel to a process faster as [`serde_bytes`](https://docs.rs/serde_bytes) than as a plain
+/// `Vec<u8>`, which serde writes number by number.
 pub trait Portable: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {}
@@ -64,21 +67,22 @@ pub trait Executor {
         argument: A,
     ) -> Result<TaskFuture<R>, SubmitError<A>>;
 
-    /// Stops accepting tasks and returns at once.
+    /// Stops accepting tasks and does not wait for any.
     ///
     /// With [`Shutdown::Drain`] every accepted task is still run; with [`Shutdown::Immediate`] those
-    /// that have not started are cancelled. Idempotent; `Immediate` after `Drain` cancels the rest.
+    /// that have not started are cancelled, whose callbacks may run in this call. Idempotent;
+    /// `Immediate` after `Drain` cancels the rest.
     fn shutdown(&self, pending: Shutdown);
 
     /// Blocks, at most as long as `limit` says, until the executor has been shut down and the last
-    /// worker has ended.
+    /// worker has finished its last task. Called by a task of the same executor, it waits for itself.
     ///
     /// # Errors
     ///
     /// Why it gave up; the executor goes on ending.
     fn join_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp>;
 
-    /// Blocks until the executor has been shut down and the last worker has ended.
+    /// As [`join_within`](Executor::join_within), without a limit.
     fn join(&self) {
         let _ = self.join_within(Limit::none());
     }

@@ -10,6 +10,7 @@
 //! task that awaits, and runs the callbacks, in this order and with nothing locked.
 
 use super::{Finished, TaskError, TaskFuture};
+use crate::panic::contain;
 use crate::platform::Mutex;
 use crate::sync::Event;
 use smallvec::SmallVec;
@@ -83,7 +84,7 @@ impl<R> Task<R> {
         };
         self.finished.set();
         if let Some(waker) = waker {
-            waker.wake();
+            contain(|| waker.wake());
         }
         for callback in callbacks {
             crate::panic::report("a callback of a finished task", || callback(&report));

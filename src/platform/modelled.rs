@@ -52,21 +52,35 @@ impl<T> Mutex<T> {
 }
 
 /// Puts the current modelled thread to sleep.
-pub(crate) struct Signal(loom::sync::Arc<loom::sync::Notify>);
+pub(crate) struct Signal {
+    notify: loom::sync::Arc<loom::sync::Notify>,
+    /// Lets loom see a handle that is taken while, or after, the waiter goes away.
+    alive: LoomCell<()>,
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        self.alive.with_mut(|_| ());
+    }
+}
 
 impl Signal {
     pub(crate) fn new() -> Signal {
-        Signal(loom::sync::Arc::new(loom::sync::Notify::new()))
+        Signal {
+            notify: loom::sync::Arc::new(loom::sync::Notify::new()),
+            alive: LoomCell::new(()),
+        }
     }
 
     pub(crate) fn sleep(&self, word: &atomic::AtomicU32, value: u32, _deadline: Option<Instant>) {
         if word.load(atomic::Ordering::Acquire) == value {
-            self.0.wait();
+            self.notify.wait();
         }
     }
 
     pub(crate) fn handle(&self, _word: &atomic::AtomicU32) -> WakeHandle {
-        WakeHandle(self.0.clone())
+        self.alive.with(|_| ());
+        WakeHandle(self.notify.clone())
     }
 }
 

@@ -353,7 +353,7 @@ impl<'a, T> IntoIterator for &'a Queue<T> {
 struct ShutDown;
 
 fn address(word: &AtomicUsize) -> usize {
-    ptr::from_ref(word).addr()
+    ptr::from_ref(word).expose_provenance()
 }
 
 fn unmark_if_empty(word: &AtomicUsize, line: &Line<'_>) {

@@ -20,7 +20,8 @@ const WAITERS: usize = 1;
 /// call returns, whatever the call returns. Several conditions may serve one lock.
 ///
 /// * A wake-up is exact: `notify(n)` wakes `n` of those who wait, oldest first, and is never spent
-///   on a waiter that has just timed out or been cancelled. There are no spurious wake-ups.
+///   on a waiter that has just timed out or been cancelled. A task that is dropped with a
+///   notification passes it on, be it one of a `notify_all`; else there are no spurious wake-ups.
 /// * That a change was announced does not mean that it still holds when the lock is ours again:
 ///   use [`wait_while`](Condition::wait_while).
 /// * A notification wakes only those who wait already. One that changes the state under the lock
@@ -169,7 +170,11 @@ impl Condition {
         let waiting = WaitFuture::new(self.request(move || drop(guard)));
         async move {
             waiting.await;
-            lock.lock_async().await
+            // Dropped only if the future is, between its notification and its lock.
+            let pass_on = PassOn(self);
+            let guard = lock.lock_async().await;
+            std::mem::forget(pass_on);
+            guard
         }
     }
 
@@ -217,7 +222,7 @@ impl Condition {
     }
 
     fn address(&self) -> usize {
-        ptr::from_ref(&self.word).addr()
+        ptr::from_ref(&self.word).expose_provenance()
     }
 
     fn request<F: FnOnce()>(&self, release: F) -> ConditionRequest<'_, F> {
@@ -239,6 +244,15 @@ impl fmt::Debug for Condition {
         f.debug_struct("Condition")
             .field("waited_for", &(self.word.load(Ordering::Relaxed) != 0))
             .finish()
+    }
+}
+
+/// A notification in the hands of a task that has not used it yet.
+struct PassOn<'a>(&'a Condition);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 

@@ -110,9 +110,11 @@ impl Event {
         });
     }
 
-    /// Takes the flag down. Returns whether it was up.
+    /// Takes the flag down. Returns whether it was up; what its setters did before is visible then.
     pub fn clear(&self) -> bool {
-        self.word.fetch_and(!SET, Ordering::Relaxed) & SET != 0
+        // Acquire: who clears, then looks, and then waits again must see what any `set` announced
+        // that this clear takes back, a `set` that found the flag up included.
+        self.word.fetch_and(!SET, Ordering::Acquire) & SET != 0
     }
 
     /// Blocks until the flag is up, or goes up.
@@ -159,7 +161,7 @@ impl Event {
     }
 
     fn address(&self) -> usize {
-        ptr::from_ref(&self.word).addr()
+        ptr::from_ref(&self.word).expose_provenance()
     }
 }
 

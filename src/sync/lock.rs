@@ -126,10 +126,9 @@ impl RawLock {
             while let Some(front) = line.front() {
                 let waiters = if line.has_second() { WAITERS } else { 0 };
                 if is_overdue(&front) {
-                    // Release for an heir that is told by the waiter's state, and for whoever takes
-                    // the lock after it.
+                    // Relaxed: the heir learns what we did from its waiter's state.
                     self.word
-                        .store(front.thread << 1 | waiters, Ordering::Release);
+                        .store(front.thread << 1 | waiters, Ordering::Relaxed);
                     if line.grant_front(HANDED) {
                         return;
                     }
@@ -146,7 +145,7 @@ impl RawLock {
     }
 
     fn address(&self) -> usize {
-        ptr::from_ref(&self.word).addr()
+        ptr::from_ref(&self.word).expose_provenance()
     }
 
     fn owner(&self) -> usize {
@@ -233,8 +232,11 @@ impl Request for LockRequest<'_> {
 /// # Fairness
 ///
 /// Barging with a bounded handoff: a thread that comes by while the lock is free may take it before
-/// those who wait, which is what makes a contended lock fast; a waiter that has waited half a
-/// millisecond is handed the lock by the next unlock and cannot be overtaken any more.
+/// those who wait, which is what makes a contended lock fast; but as soon as the first in line has
+/// waited half a millisecond, the next unlock hands it the lock, and it cannot be overtaken any more.
+/// So who waits behind `n` others is bypassed for at most half a millisecond and `n` critical
+/// sections. A future of `lock_async` stands in the same line: one that is not polled when its turn
+/// has come keeps the lock from everybody.
 ///
 /// # Panics and poison
 ///
@@ -330,7 +332,8 @@ impl<T: ?Sized> Lock<T> {
     /// Takes the lock without blocking a thread: resolves when it is ours.
     ///
     /// The guard belongs to the task and may move between threads with it. Dropping the future
-    /// before it resolves gives up; what it was granted goes to the next waiter.
+    /// before it resolves gives up; what it was granted goes to the next waiter. A future that is
+    /// forgotten instead ([`std::mem::forget`]) keeps its place in the line, like a forgotten guard.
     #[track_caller]
     pub fn lock_async(&self) -> impl Future<Output = TaskLockGuard<'_, T>> {
         let request = WaitFuture::new(LockRequest {
@@ -339,7 +342,10 @@ impl<T: ?Sized> Lock<T> {
         });
         async move {
             request.await;
-            TaskLockGuard { lock: self }
+            TaskLockGuard {
+                lock: self,
+                _value: PhantomData,
+            }
         }
     }
 
@@ -446,6 +452,8 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for LockGuard<'_, T> {
 #[must_use = "the lock is freed at once if the guard is not kept"]
 pub struct TaskLockGuard<'a, T: ?Sized> {
     lock: &'a Lock<T>,
+    /// A guard is a `&mut T` to the compiler: `Send` if `T` is, and `Sync` only if `T` is.
+    _value: PhantomData<&'a mut T>,
 }
 
 impl<'a, T: ?Sized> TaskLockGuard<'a, T> {

@@ -310,7 +310,7 @@ impl Semaphore {
     }
 
     fn address(&self) -> usize {
-        ptr::from_ref(&self.word).addr()
+        ptr::from_ref(&self.word).expose_provenance()
     }
 }
 
@@ -355,8 +355,8 @@ impl Request for AcquireRequest<'_> {
             if seen & CLOSED != 0 {
                 return Some(Err(Closed));
             }
-            let must_queue = seen & WAITERS != 0 && self.n > 0;
-            if must_queue || seen / PERMIT < self.n {
+            // While somebody waits the count is 0, so nobody can jump the line here.
+            if seen / PERMIT < self.n {
                 return None;
             }
             // Acquire pairs with the Release of whoever gave these permits.

@@ -64,8 +64,17 @@ impl Canceller {
 
     /// Ends every wait under it, now and later. False when it had fired before.
     pub(crate) fn fire(&self) -> bool {
+        // Generation by generation and not by recursion: families may be deeper than a stack.
+        let mut descendants = Vec::new();
+        let did_it = self.fire_alone(&mut descendants);
+        while let Some(child) = descendants.pop() {
+            child.canceller.fire_alone(&mut descendants);
+        }
+        did_it
+    }
+
+    fn fire_alone(&self, children: &mut Vec<Arc<Inner>>) -> bool {
         let mut wakes = SmallVec::<[Wake; 4]>::new();
-        let mut children = SmallVec::<[Arc<Inner>; 4]>::new();
         {
             let mut registry = self.registry.lock();
             if self.has_fired() {
@@ -85,9 +94,6 @@ impl Canceller {
             }
         }
         wakes.into_iter().for_each(Wake::fire);
-        for child in children {
-            child.canceller.fire();
-        }
         true
     }
 
@@ -144,8 +150,11 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some((parent, key)) = &self.parent {
-            parent.canceller().remove(*key);
+        let mut next = self.parent.take();
+        while let Some((parent, key)) = next {
+            parent.canceller().remove(key);
+            // If that was the parent's last reference, it goes here and not by recursion.
+            next = Arc::into_inner(parent.inner).and_then(|mut inner| inner.parent.take());
         }
     }
 }
@@ -208,7 +217,12 @@ impl CancelToken {
             }
         });
         // Fired before the child could be entered, or between that and the child's first reference.
-        if self.is_cancelled() {
+        // Asked under the lock that firing holds: either it has seen the child, or we see it.
+        let is_too_late = {
+            let _registry = self.canceller().registry.lock();
+            self.is_cancelled()
+        };
+        if is_too_late {
             inner.canceller.fire();
         }
         CancelToken { inner }

@@ -10,8 +10,8 @@
 //!    wrong while the lock is free: a waiter in the line implies the bit.
 //! 3. Nothing of the user's runs while a bucket is locked; wake-ups are collected and fired after.
 
-use super::Request;
 use super::waiter::{CANCELLED, GRANTED, Waiter, Wake};
+use super::{Request, TASK};
 use crate::platform::atomic::{AtomicUsize, Ordering};
 use crate::platform::{Moment, Mutex};
 use crossbeam_utils::CachePadded;
@@ -167,7 +167,11 @@ impl Line<'_> {
                 self.wakes.extend(wake.or(waker.map(Wake::Task)));
                 true
             }
-            Err(()) => false,
+            Err(()) => {
+                // Not dropped here, under the lock; and a stray wake-up does no harm.
+                self.wakes.extend(waker.map(Wake::Task));
+                false
+            }
         }
     }
 }
@@ -282,31 +286,39 @@ pub(crate) fn abandon<R: Request>(waiter: &Waiter, request: &mut R) -> bool {
 
 /// Makes `waker` the one to be woken, unless the wait has been decided already.
 pub(crate) fn set_waker(waiter: &Waiter, waker: &Waker) {
-    let _locked = bucket(waiter.ticket.address).lock();
+    // Cloned before and dropped after the lock is held: both are the user's code.
+    let mut other = Some(waker.clone());
+    let locked = bucket(waiter.ticket.address).lock();
     waiter.links.with_mut(|links| {
         // SAFETY: `links` belongs to whoever holds the bucket's lock, which is us. A granter that
         // has taken the old waker out has also unlinked the node.
         let links = unsafe { &mut *links };
-        if links.linked && !links.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            links.waker = Some(waker.clone());
+        if links.linked {
+            std::mem::swap(&mut links.waker, &mut other);
         }
     });
+    drop(locked);
+    drop(other);
 }
 
-/// Calls `see` for every parked waiter with the word it waits on; one bucket at a time, so the
-/// picture as a whole may never have been true at one instant.
+/// Calls `see` for every parked waiter with the word it waits on (0 for a task's); one bucket at a
+/// time, so the picture as a whole may never have been true at one instant.
 pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, usize)) {
     for bucket in LOT.iter() {
         let locked = bucket.lock();
         let mut at = locked.head;
         while !at.is_null() {
-            // SAFETY: linked nodes are alive under the bucket's lock (invariant 1), and so is the
-            // word they wait on, which their owners borrow; every primitive's word is an
-            // `AtomicUsize` at the ticket's address.
-            let (waiter, word) = unsafe {
-                let waiter = &*at;
-                let word = &*(waiter.ticket.address as *const AtomicUsize);
-                (waiter, word.load(Ordering::Relaxed))
+            // SAFETY: linked nodes are alive under the bucket's lock (invariant 1).
+            let waiter = unsafe { &*at };
+            // A future may have been forgotten, and what it borrowed be gone; a thread cannot
+            // leave its wait otherwise than through the line.
+            let word = if waiter.ticket.thread == TASK {
+                0
+            } else {
+                let word = ptr::with_exposed_provenance::<AtomicUsize>(waiter.ticket.address);
+                // SAFETY: the thread is inside a call that borrows the primitive, and every
+                // primitive's word is an `AtomicUsize` at the ticket's address.
+                unsafe { &*word }.load(Ordering::Relaxed)
             };
             see(&waiter.ticket, word);
             at = next(waiter);

@@ -77,7 +77,9 @@ pub(crate) fn wait<R: Request>(
             if let Some(output) = request.attempt() {
                 return Ok(output);
             }
-            limit.check()?;
+            if let Err(why) = limit.check() {
+                return last_attempt(request, why);
+            }
             continue;
         }
         request.parked();
@@ -87,7 +89,9 @@ pub(crate) fn wait<R: Request>(
                     return Ok(output);
                 }
                 ticket.again = true;
-                limit.check()?;
+                if let Err(why) = limit.check() {
+                    return last_attempt(request, why);
+                }
             }
             state => {
                 lot::withdraw(&waiter, request);

@@ -19,6 +19,7 @@
 
 use super::Limit;
 use crate::GaveUp;
+use crate::panic::contain;
 use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::{Moment, Signal, UnsafeCell, WakeHandle};
 use std::panic::Location;
@@ -90,10 +91,12 @@ pub(crate) enum Wake {
 }
 
 impl Wake {
+    /// Never unwinds: a waker is the user's code, and behind it others wait to be woken, and a frame
+    /// that may have a node in the lot.
     pub(crate) fn fire(self) {
         match self {
             Wake::Thread(handle) => handle.wake(),
-            Wake::Task(waker) => waker.wake(),
+            Wake::Task(waker) => contain(|| waker.wake()),
         }
     }
 }
@@ -164,7 +167,7 @@ impl Waiter {
 
     /// What the granter gave. Called by the waiter, after it has seen `GRANTED`.
     pub(crate) fn token(&self) -> usize {
-        debug_assert_eq!(self.decided(), Some(GRANTED));
+        debug_assert_eq!(self.state.load(Ordering::Relaxed), GRANTED);
         self.links.with(|links| {
             // SAFETY: the granter unlinked the node and wrote the token before it published
             // GRANTED, and touches the node no more.

@@ -114,3 +114,41 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+/// Polls a future once.
+#[allow(dead_code, reason = "not every test file has futures")]
+pub fn poll<F: Future>(
+    future: std::pin::Pin<&mut F>,
+    waker: &std::task::Waker,
+) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(waker))
+}
+
+/// A waker that panics, as nobody's should.
+#[allow(dead_code, reason = "not every test file has futures")]
+pub fn bad_waker() -> std::task::Waker {
+    struct Bad;
+    impl std::task::Wake for Bad {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("a bad waker, on purpose");
+        }
+    }
+    std::sync::Arc::new(Bad).into()
+}
+
+/// A waker that counts, and its count.
+#[allow(dead_code, reason = "not every test file has futures")]
+pub fn counting_waker() -> (
+    std::task::Waker,
+    std::sync::Arc<std::sync::atomic::AtomicUsize>,
+) {
+    struct Count(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+    impl std::task::Wake for Count {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    let count = std::sync::Arc::default();
+    let waker = std::sync::Arc::new(Count(std::sync::Arc::clone(&count))).into();
+    (waker, count)
+}

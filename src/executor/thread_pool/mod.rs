@@ -7,7 +7,7 @@
 
 use super::task::{Promise, pair};
 use super::{Executor, Portable, SubmitError, SubmitRefusal, TaskError, TaskFuture};
-use crate::panic::catch;
+use crate::panic::{catch, report};
 use crate::platform::{spawn_thread, thread_local};
 use crate::sync::{Condition, Lock};
 use crate::{GaveUp, Limit, Shutdown};
@@ -283,7 +283,8 @@ fn work(pool: &Arc<Pool>) {
     loop {
         if let Some(job) = state.pending.pop_front() {
             drop(state);
-            job.run();
+            // The task's own panic is its result; what it leaves behind may panic when dropped.
+            report("what a task left behind", || job.run());
             state = pool.state.lock();
         } else if state.is_shut {
             break;
@@ -324,7 +325,9 @@ impl Executor for ThreadPoolExecutor {
         };
         self.pool.work.notify_all();
         // With nothing locked: a cancelled task runs its callbacks here.
-        cancelled.into_iter().for_each(|job| job.cancel());
+        for job in cancelled {
+            report("what a cancelled task left behind", || job.cancel());
+        }
     }
 
     fn join_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
@@ -347,15 +350,21 @@ impl Drop for ThreadPoolExecutor {
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("ThreadPoolExecutor");
-        out.field("max_workers", &self.pool.max_workers);
-        {
+        let (workers, idle, pending, is_shut) = {
             let state = self.pool.state.lock();
-            out.field("workers", &state.workers)
-                .field("idle", &state.idle)
-                .field("pending", &state.pending.len())
-                .field("is_shutdown", &state.is_shut);
-        }
-        out.finish()
+            (
+                state.workers,
+                state.idle,
+                state.pending.len(),
+                state.is_shut,
+            )
+        };
+        f.debug_struct("ThreadPoolExecutor")
+            .field("max_workers", &self.pool.max_workers)
+            .field("workers", &workers)
+            .field("idle", &idle)
+            .field("pending", &pending)
+            .field("is_shutdown", &is_shut)
+            .finish()
     }
 }

@@ -1,17 +1,18 @@
 //! The machine: std's atomics, parking_lot's mutex, the kernel's futex, the monotonic clock.
 
 mod cell;
-#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+#[cfg(any(test, not(all(target_os = "linux", target_pointer_width = "64"))))]
 mod park;
 mod thread;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+// With 32 bits the system call's time and libc's may differ in width.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod futex;
 
 pub(crate) use cell::UnsafeCell;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) use futex::{Signal, WakeHandle};
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(crate) use park::{Signal, WakeHandle};
 pub(crate) use parking_lot::Mutex;
 pub(crate) use thread::{cpus, spawn_thread, spin_hint, thread_id, thread_local, yield_now};
