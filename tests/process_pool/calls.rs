@@ -331,3 +331,25 @@ fn debug_tells_the_state() {
         );
     });
 }
+
+/// Decodes like nothing, and does not like to be dropped.
+#[derive(Serialize, Deserialize)]
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if latchwork::process::parent_pid().is_none() {
+            panic!("dropped in the parent, on purpose");
+        }
+    }
+}
+
+#[test]
+fn a_result_whose_drop_panics_harms_its_pool_as_little_as_its_worker() {
+    guarded(|| {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        // Nobody waits for it, so it is dropped where it arrives.
+        drop(pool.submit(|(): ()| Bomb, ()).unwrap());
+        assert_eq!(pool.submit(square, 7).unwrap().result(), Ok(49));
+    });
+}

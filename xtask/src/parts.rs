@@ -212,9 +212,9 @@ mod tests {
 
     #[test]
     fn targets_are_found_and_modules_are_not() {
-        let found = targets_in(&root().join("xtask").join("tests"));
-        assert_eq!(found, ["watchdog"]);
-        assert!(!targets_in(&root().join("tests")).contains(&"common".to_owned()));
+        let found = targets_in(&root().join("tests"));
+        assert!(found.contains(&"watchdog".to_owned()));
+        assert!(!found.contains(&"common".to_owned()));
     }
 
     #[test]
