@@ -77,7 +77,9 @@ impl<T: Pod> Value<T> {
     ///
     /// # Errors
     ///
-    /// As for [`lock`](Value::lock); after an owner's death the error's guard shows the value.
+    /// As for [`lock`](Value::lock); after an owner's death the error's guard shows the value, and
+    /// keeps it locked as long as the error lives: repair it through the guard, not by
+    /// [`set`](Value::set) beside it, which would wait for the guard for ever.
     pub fn get(&self) -> Result<T, LockError<ValueGuard<'_, T>>> {
         self.lock().map(|guard| *guard)
     }

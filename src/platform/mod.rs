@@ -14,6 +14,10 @@ mod imp;
 
 pub(crate) use imp::*;
 
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
+mod descriptor;
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
+pub(crate) use descriptor::above_standard;
 #[cfg(all(feature = "process", target_os = "linux"))]
 pub(crate) mod shared_futex;
 

@@ -48,6 +48,15 @@ pub(crate) fn enter() {
     let Some(marker) = std::env::var_os(MARKER) else {
         return;
     };
+    // The environment of a privileged program is written by whoever started it.
+    // SAFETY: `getauxval` only reads.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        refuse("a program with more rights than its caller starts no workers");
+    }
+    if !Image::main().contains(super::function::anchor()) {
+        // A copy of this crate in a shared library: the marker is for the program's own copy.
+        return;
+    }
     if IDENTITY.get().is_some() {
         // A worker's task that calls `init` again, with a marker of its own making.
         return;
@@ -75,6 +84,7 @@ pub(crate) fn refuse(reason: &str) -> ! {
 }
 
 fn begin(nonce: Nonce) -> io::Result<std::convert::Infallible> {
+    occupy_standard_streams()?;
     let socket = take_socket().map_err(|error| {
         let message = format!("started as a worker, but stdin is not a control socket: {error}");
         io::Error::new(error.kind(), message)
@@ -99,10 +109,27 @@ fn begin(nonce: Nonce) -> io::Result<std::convert::Infallible> {
         depth: hello.depth,
     });
     show_name(&identity.name);
+    if let Err(error) = super::serve::watch(&socket, hello.parent) {
+        let reason = format!("cannot watch the parent process: {error}");
+        let _ = greet(&socket, &Greeting::Refused(reason.clone()));
+        refuse(&reason);
+    }
     if greet(&socket, &Greeting::Ready { build, nonce }).is_err() {
         std::process::exit(0);
     }
-    super::serve::serve(socket, reader, hello.key, hello.parent)
+    super::serve::serve(socket, reader, hello.key)
+}
+
+/// Nothing that is opened from here on may become what the task writes its output to.
+fn occupy_standard_streams() -> io::Result<()> {
+    let flags = rustix::fs::OFlags::RDWR;
+    loop {
+        let fd = rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty())?;
+        if std::os::fd::AsRawFd::as_raw_fd(&fd) > 2 {
+            return Ok(());
+        }
+        std::mem::forget(fd);
+    }
 }
 
 /// Moves the control socket out of the way of the task's own stdin, which is empty.

@@ -171,7 +171,7 @@ where
     postcard::to_extend(&result, reply).map_err(|error| CallFailure::Result(error.to_string()))
 }
 
-fn anchor() -> usize {
+pub(super) fn anchor() -> usize {
     (&raw const ANCHOR).expose_provenance()
 }
 

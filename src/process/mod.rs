@@ -6,8 +6,8 @@
 //! test harnesses are all entered in the same way. [`init`] is for programs that are linked so that
 //! nothing runs before `main`.
 //!
-//! What a worker inherits: the environment, the working directory, stdout and stderr. What it does
-//! not: open descriptors (unless they were made without close-on-exec), the parent's memory and
+//! What a worker inherits: the environment, the working directory, stdout and stderr, limits, the
+//! signal mask and ignored signals, the terminal and the process group. What it does not: open descriptors (unless they were made without close-on-exec), the parent's memory and
 //! whatever `main` sets up. Its stdin is empty. It ignores `SIGPIPE`, and Ctrl-C in its terminal does
 //! nothing to it: the parent decides. A worker whose parent ends, in whatever way, ends too: at once
 //! in the middle of a task, and between tasks as soon as its exit handlers have run, for which it has

@@ -49,10 +49,7 @@ pub(crate) enum Outcome {
 }
 
 /// Serves the parent behind `socket` until it closes, then ends the process.
-pub(crate) fn serve(socket: OwnedFd, mut reader: Reader, key: SealKey, parent: u32) -> ! {
-    if let Err(error) = watch(&socket, parent) {
-        super::entry::refuse(&format!("cannot watch the parent process: {error}"));
-    }
+pub(crate) fn serve(socket: OwnedFd, mut reader: Reader, key: SealKey) -> ! {
     loop {
         match next_call(&socket, &mut reader, &key) {
             Ok(true) => {}
@@ -149,15 +146,24 @@ impl Watch {
 }
 
 /// Starts the thread that ends this process when the parent is gone.
-fn watch(socket: &OwnedFd, parent: u32) -> io::Result<()> {
+pub(crate) fn watch(socket: &OwnedFd, parent: u32) -> io::Result<()> {
     let socket = rustix::io::fcntl_dupfd_cloexec(socket, 3)?;
-    let parent = parent_pidfd(parent);
+    let pidfd = parent_pidfd(parent);
+    // After the opening: a parent that has died since is what the pidfd says. 0: it is in another
+    // pid namespace, where nothing but the socket tells.
+    let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
+    if now != 0 && now != parent {
+        std::process::exit(0);
+    }
+    let parent = pidfd;
     std::thread::Builder::new()
         .name("latchwork-watch".to_owned())
         .stack_size(64 * 1024)
         .spawn(move || {
             wait_for_hang_up(socket.as_fd(), parent.as_ref().map(AsFd::as_fd));
             if !WATCH.hung_up() {
+                // A stranger's copy of the parent's end would keep the loop waiting.
+                let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
                 // The loop sees the closed socket too and runs the exit handlers.
                 std::thread::sleep(EXIT_GRACE);
             }
@@ -188,5 +194,28 @@ fn wait_for_hang_up(socket: BorrowedFd<'_>, parent: Option<BorrowedFd<'_>>) {
             // An error here means that the parent can no longer be watched: as good as gone.
             Ok(_) | Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_call_begins_after_the_parent_went_away() {
+        let watch = Watch(AtomicU32::new(BETWEEN));
+        assert!(
+            !watch.hung_up(),
+            "the loop leaves by itself, through its exit handlers"
+        );
+        assert!(!watch.begin_call());
+    }
+
+    #[test]
+    fn a_call_that_the_end_overtook_is_the_watchers() {
+        let watch = Watch(AtomicU32::new(BETWEEN));
+        assert!(watch.begin_call());
+        assert!(watch.hung_up());
+        assert!(!watch.end_call(), "the loop must not go on beside the end");
     }
 }

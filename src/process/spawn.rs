@@ -7,17 +7,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use super::function::SealKey;
 use super::handshake::{self, DEEPEST, Greeting, Hello, Nonce};
 use super::image::{BuildId, Image};
 use super::wire::{self, Outgoing};
+use crate::platform::above_standard;
 
 /// The program of a worker: this one, even when its file was replaced or removed meanwhile.
 pub(crate) const PROGRAM: &str = "/proc/self/exe";
@@ -38,7 +39,7 @@ pub(crate) enum Ended {
 /// Dropping it closes the socket, at which the worker exits; whoever drops it reaps it first.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    child: Child,
+    pid: u32,
     pidfd: OwnedFd,
     nonce: Nonce,
     build: BuildId,
@@ -73,6 +74,7 @@ impl Worker {
             SocketFlags::CLOEXEC,
             None,
         )?;
+        let (ours, theirs) = (above_standard(ours)?, above_standard(theirs)?);
         // Before the child exists, so that a failure here leaves nothing to clean up.
         let outgoing = hello.send(ours.as_fd(), descriptors)?;
         let child = start(&hello.name, marker, theirs)?;
@@ -82,26 +84,30 @@ impl Worker {
 
     /// Takes a child under a pidfd, which cannot come to mean another process as a pid can.
     fn adopt(mut child: Child, hello: Hello) -> io::Result<Worker> {
-        // The pid cannot have been given away yet: nobody has waited for this child.
+        // Unless the program waits for all its children elsewhere, nobody has waited for this one,
+        // and its pid cannot have been given away.
         let pid = Pid::from_child(&child);
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Worker {
-                child,
-                pidfd,
+                pid: child.id(),
+                pidfd: above_standard(pidfd)?,
                 nonce: hello.nonce,
                 build: hello.build,
             }),
+            // The program has waited for it elsewhere: the pid may be another's by now.
+            Err(Errno::SRCH) => Err(Errno::SRCH.into()),
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(error.into())
+                let message = format!("cannot watch a worker by pidfd: {error}");
+                Err(io::Error::new(io::Error::from(error).kind(), message))
             }
         }
     }
 
     /// The worker's process id.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid
     }
 
     /// Becomes readable when the process has ended.
@@ -121,20 +127,27 @@ impl Worker {
     /// Kills the process. Ending on its own at the same moment is as good.
     pub(crate) fn kill(&self) {
         match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => {}
+            // A task may have made its process another user's. Then its socket is all we can close.
+            Ok(()) | Err(Errno::SRCH | Errno::PERM) => {}
             Err(error) => debug_assert!(false, "a child can always be killed: {error}"),
         }
     }
 
     /// Waits until the process has ended and takes its status. At once when the pidfd is readable.
     pub(crate) fn reap(&mut self) -> Ended {
-        match self.child.wait() {
-            Ok(status) => match (status.signal(), status.code()) {
-                (Some(signal), _) => Ended::Signal(signal),
-                (None, Some(code)) => Ended::Code(code),
-                (None, None) => Ended::Unknown,
-            },
-            Err(_) => Ended::Unknown,
+        // By pidfd and not by pid: the program may wait for all its children elsewhere, or have them
+        // reaped by ignoring SIGCHLD, and then the pid may be another's.
+        let id = WaitId::PidFd(self.pidfd.as_fd());
+        loop {
+            return match rustix::process::waitid(id.clone(), WaitIdOptions::EXITED) {
+                Err(Errno::INTR) => continue,
+                Ok(Some(status)) => match (status.terminating_signal(), status.exit_status()) {
+                    (Some(signal), _) => Ended::Signal(signal),
+                    (None, Some(code)) => Ended::Code(code),
+                    (None, None) => Ended::Unknown,
+                },
+                Ok(None) | Err(_) => Ended::Unknown,
+            };
         }
     }
 }
@@ -155,6 +168,18 @@ fn start(name: &str, nonce: Nonce, socket: OwnedFd) -> io::Result<Child> {
 
 /// How deep a worker of this process would be nested, unless that is too deep.
 pub(crate) fn check_depth() -> io::Result<u32> {
+    if std::env::var_os(MARKER).is_some() {
+        return Err(io::Error::other(
+            "this process was started as a worker but runs main: call latchwork::process::init() first in it",
+        ));
+    }
+    // SAFETY: `getauxval` only reads.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "a program with more rights than its caller cannot start workers",
+        ));
+    }
     match super::depth() + 1 {
         depth if depth <= DEEPEST => Ok(depth),
         _ => Err(io::Error::other(handshake::too_deep())),

@@ -602,4 +602,21 @@ mod tests {
             assert!(arena.block(BLOCKS).is_none());
         }
     }
+
+    #[test]
+    fn a_block_that_somebody_else_took_meanwhile_is_left_to_them() {
+        let (arena, living) = (arena(), Living::default());
+        let theirs = put(&arena, name(0, 1), &living, 8, 7).unwrap();
+        // This one saw it free, and comes too late.
+        assert!(
+            arena
+                .take(theirs.index, 0, name(1, 1), &living, 8)
+                .is_none()
+        );
+        assert!(is_marked(&arena, theirs.index, 7));
+        assert_eq!(
+            arena.block(theirs.index).unwrap().word.state().owner(),
+            None
+        );
+    }
 }

@@ -423,4 +423,36 @@ mod tests {
         ));
         assert_eq!(start_time("/proc/self/nothing"), None);
     }
+
+    #[test]
+    fn a_name_whose_slot_has_a_new_owner_is_dead() {
+        let roster = Roster::create().unwrap();
+        let before = roster.me().unwrap();
+        // As if this slot, whose byte is held, had been claimed once more since.
+        roster
+            .entry(before.slot())
+            .claims
+            .store(2, Ordering::SeqCst);
+        assert_eq!(roster.verdict(before), Verdict::Dead);
+    }
+
+    #[test]
+    fn the_slot_of_a_process_that_lost_its_record_lock_is_not_given_away() {
+        let roster = Roster::create().unwrap();
+        let me = roster.me().unwrap();
+        drop(roster.fd().try_clone_to_owned().unwrap());
+        let outcome = in_child(|| {
+            roster.forget_me();
+            for slot in (0..SLOTS).filter(|&slot| slot != me.slot()) {
+                roster.lock_byte(slot).unwrap();
+            }
+            // Only the slot of the first process looks free now, and it is not.
+            in_child(|| {
+                roster.forget_me();
+                let full = |error: io::Error| error.kind() == io::ErrorKind::QuotaExceeded;
+                roster.me().is_err_and(full)
+            })()
+        });
+        assert!(outcome());
+    }
 }

@@ -5,6 +5,7 @@
 //! that no process can shrink it under another. It has no name: when the last process that has it
 //! is gone, however it went, so is the memory. Used by `shm::roster` and `shm::arena`.
 
+use crate::platform::above_standard;
 use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -72,6 +73,7 @@ impl Segment {
             Kind::Arena => "latchwork-arena",
         };
         let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let fd = above_standard(fd)?;
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, len as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SEALS)?;
         let segment = Segment::map(fd, len, random_id()?, partner)?;

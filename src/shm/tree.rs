@@ -238,4 +238,32 @@ mod tests {
             assert!(handle.lock(Limit::none()).is_ok());
         }
     }
+
+    #[test]
+    fn who_waits_for_an_object_while_it_is_dropped_is_told() {
+        use crate::platform::atomic::AtomicU32;
+
+        let made = Handle::new(&[1], 1).unwrap();
+        let mut serializer = postcard::Serializer {
+            output: postcard::ser_flavors::StdVec::new(),
+        };
+        made.serialize(&mut serializer).unwrap();
+        let bytes = postcard::ser_flavors::Flavor::finalize(serializer.output).unwrap();
+        let (holder, waiter) = (deserialize(&bytes), deserialize(&bytes));
+        // SAFETY: the word is one atomic, see `Word`.
+        let raw = unsafe { &*std::ptr::from_ref(made.word()).cast::<AtomicU32>() };
+        let held = holder.lock(Limit::none()).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| matches!(waiter.lock(Limit::none()), Err(Refusal::Gone)));
+            while raw.load(Ordering::SeqCst) & 1 << 30 == 0 {
+                std::thread::yield_now();
+            }
+            drop(made);
+            drop(held);
+            assert!(
+                waits.join().unwrap(),
+                "it got a block that is nobody's, or another's"
+            );
+        });
+    }
 }

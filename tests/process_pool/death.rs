@@ -341,3 +341,105 @@ fn a_system_that_gives_no_process_breaks_the_pool_instead_of_hanging_it() {
         },
     );
 }
+
+#[test]
+fn an_answer_to_another_call_is_not_believed() {
+    fn forge(_: ()) -> u8 {
+        // A whole and well-formed reply, "task u64::MAX returned 9".
+        let body = [&[0xff; 9][..], &[1, 0, 9]].concat();
+        let frame = [&b"LWf1"[..], &(body.len() as u64).to_le_bytes(), &body].concat();
+        // SAFETY: `send` reads the bytes given; on what is no socket it fails.
+        (3..16).for_each(|fd| unsafe {
+            if libc::fcntl(fd, libc::F_GETFD) == libc::FD_CLOEXEC {
+                libc::send(fd, frame.as_ptr().cast(), frame.len(), libc::MSG_NOSIGNAL);
+            }
+        });
+        loop {
+            std::thread::park();
+        }
+    }
+    guarded(|| {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let killed = death(pool.submit(forge, ()).unwrap().result());
+        assert_eq!(killed.exit, Exit::Signal(libc::SIGKILL));
+    });
+}
+
+#[test]
+fn a_dead_workers_socket_is_not_watched_for_the_sake_of_a_forked_copy() {
+    fn watched() -> usize {
+        let entries = std::fs::read_dir("/proc/self/fdinfo").unwrap();
+        let infos =
+            entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
+        infos.map(|info| info.matches("tfd:").count()).sum()
+    }
+    in_own_process(
+        |command| command,
+        || {
+            let pool = ProcessPoolExecutor::new(1).unwrap();
+            let before = watched();
+            pool.submit(|()| (), ()).unwrap().result().unwrap();
+            // SAFETY: the child makes one system call at a time until it is killed.
+            let copy = unsafe { libc::fork() };
+            if copy == 0 {
+                loop {
+                    // SAFETY: as above.
+                    unsafe { libc::pause() };
+                }
+            }
+            death(
+                pool.submit(|()| -> u8 { std::process::exit(1) }, ())
+                    .unwrap()
+                    .result(),
+            );
+            let after = watched();
+            signal(copy as u32, libc::SIGKILL);
+            // SAFETY: our own child.
+            unsafe { libc::waitpid(copy, std::ptr::null_mut(), 0) };
+            assert_eq!(after, before);
+        },
+    );
+}
+
+/// As `DOOMED`: a parent of which a forked child keeps copies of all descriptors.
+const COPIED: &str = "LATCHWORK_TEST_COPIED";
+
+#[test]
+fn a_worker_goes_with_its_parent_although_a_forked_child_keeps_the_socket() {
+    guarded(|| {
+        if let Ok(place) = std::env::var(COPIED) {
+            let pool = ProcessPoolExecutor::new(1).unwrap();
+            pool.submit(|()| (), ()).unwrap().result().unwrap();
+            // SAFETY: the child makes system calls only.
+            if unsafe { libc::fork() } == 0 {
+                // SAFETY: as above. Ends by itself, later than the test.
+                unsafe {
+                    libc::alarm(120);
+                    loop {
+                        libc::pause();
+                    }
+                }
+            }
+            let _ = pool.submit(meet, place).unwrap().result();
+            unreachable!("it is killed before");
+        }
+        let meeting = Meeting::new();
+        let test = "death::a_worker_goes_with_its_parent_although_a_forked_child_keeps_the_socket";
+        let mut parent = Command::new(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(COPIED, meeting.place())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let arrived = meeting.wait();
+        let worker = Watched::new(arrived.pid);
+        let copy = children_of(parent.id())
+            .into_iter()
+            .find(|pid| *pid != arrived.pid)
+            .unwrap();
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        worker.wait_for_end();
+        signal(copy, libc::SIGKILL);
+    });
+}

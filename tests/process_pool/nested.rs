@@ -40,3 +40,26 @@ fn nesting_ends_at_a_limit_with_an_error_that_says_so() {
         assert!(error.contains("nested more than 8 deep"), "{error}");
     });
 }
+
+#[test]
+fn in_the_child_of_a_fork_the_parents_pool_refuses_and_nothing_waits() {
+    guarded(|| {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let before = pool.submit(|n: u8| n, 1).unwrap().result();
+        assert_eq!(before, Ok(1));
+        // SAFETY: the child allocates at most, which glibc allows after a fork, and leaves by `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let refused = pool.submit(|n: u8| n, 2).is_err();
+            pool.join();
+            drop(pool);
+            // SAFETY: ends the child at once, without the parent's exit handlers.
+            unsafe { libc::_exit(i32::from(!refused)) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for our own child.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert_eq!(pool.submit(|n: u8| n, 3).unwrap().result(), Ok(3));
+    });
+}

@@ -14,7 +14,7 @@ use super::dispatch::Census;
 use super::job::Job;
 use crate::Shutdown;
 use crate::executor::SubmitRefusal;
-use crate::platform::Mutex;
+use crate::platform::{Mutex, above_standard};
 use crate::sync::Event;
 
 /// The desk of one pool.
@@ -66,7 +66,10 @@ pub(super) struct Collected {
 impl Desk {
     pub(super) fn new() -> std::io::Result<Desk> {
         Ok(Desk {
-            bell: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            bell: above_standard(rustix::event::eventfd(
+                0,
+                EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+            )?)?,
             ended: Event::new(),
             state: Mutex::new(State::default()),
         })
@@ -180,5 +183,19 @@ impl Gate {
 impl Collected {
     pub(super) fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.shutdown.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_does_not_call_off_an_immediate_shutdown() {
+        let desk = Desk::new().unwrap();
+        desk.shut_down(Shutdown::Immediate);
+        // What dropping the pool does, before the reactor has looked.
+        desk.shut_down(Shutdown::Drain);
+        assert_eq!(desk.collect().shutdown, Some(Shutdown::Immediate));
     }
 }

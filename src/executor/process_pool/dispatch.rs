@@ -147,15 +147,20 @@ impl<T: Task> Dispatch<T> {
 
     /// The task that this worker is running.
     pub(super) fn running(&self, id: WorkerId) -> Option<&T> {
-        match self.workers.get(&id) {
-            Some(Worker::Busy(task)) => Some(task),
+        match self.workers.get(&id)? {
+            Worker::Busy(task) => Some(task),
+            Worker::Leaving { task, .. } => task.as_ref(),
             _ => None,
         }
     }
 
-    /// A worker answered. Gives back the task that it was running.
+    /// A worker answered. Gives back the task that it was running. One that is leaving may have had
+    /// that much to say, and gets no other task.
     pub(super) fn answered(&mut self, id: WorkerId) -> Option<T> {
         let worker = self.workers.get_mut(&id)?;
+        if let Worker::Leaving { task, .. } = worker {
+            return task.take();
+        }
         match std::mem::replace(worker, Worker::Idle) {
             Worker::Busy(task) => {
                 self.idle.push(id);

@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use self::desk::Desk;
 use self::job::Job;
 use self::reactor::Reactor;
-use super::{Executor, Portable, SubmitError, TaskError, TaskFuture};
+use super::{Executor, Portable, SubmitError, SubmitRefusal, TaskError, TaskFuture};
 use crate::{GaveUp, Limit, Shutdown};
 
 /// Runs tasks in other processes of this program, which are started as they are needed and kept.
@@ -41,7 +41,9 @@ use crate::{GaveUp, Limit, Shutdown};
 /// * [`TaskError::Panicked`]: with the message, the place and the worker's name. The worker goes on.
 /// * [`TaskError::WorkerDied`]: the process ended while it had this task: killed, crashed, aborted,
 ///   or through [`std::process::exit`]. Others are not affected, and the process is replaced when a
-///   task needs it. Whether and how far the task ran is not known; it is not run again.
+///   task needs it. Whether and how far the task ran is not known (a worker that is killed between two
+///   tasks may have been sent the next one already); it is not run again. How the process ended is
+///   unknown in a program that ignores `SIGCHLD` or waits for all its children itself.
 /// * [`TaskError::Decode`]: the argument could not be decoded in the worker, or the result here.
 /// * [`TaskError::Encode`]: the worker could not encode the result.
 ///
@@ -55,7 +57,8 @@ use crate::{GaveUp, Limit, Shutdown};
 /// # Panics
 ///
 /// `submit` panics if the argument's `Serialize` does. No panic in a task, in code that decodes, or
-/// in a callback harms the pool.
+/// in a callback harms the pool. In a program built with `panic = "abort"`, a task's panic ends its
+/// worker and is a `WorkerDied`; one in code that decodes a result, or in a callback, ends the program.
 ///
 /// # Fairness
 ///
@@ -115,6 +118,8 @@ use crate::{GaveUp, Limit, Shutdown};
 pub struct ProcessPoolExecutor {
     desk: Arc<Desk>,
     max_workers: usize,
+    /// The process it was built in, where its thread is.
+    owner: u32,
     /// `None` only while it is being dropped.
     reactor: Option<JoinHandle<()>>,
 }
@@ -161,6 +166,7 @@ impl Builder {
         Ok(ProcessPoolExecutor {
             desk,
             max_workers,
+            owner: std::process::id(),
             reactor: Some(reactor),
         })
     }
@@ -202,6 +208,15 @@ impl ProcessPoolExecutor {
         Builder::default()
     }
 
+    /// In the child of a `fork` there is neither the pool's thread nor a worker of its own.
+    fn check_owner(&self) -> Result<(), SubmitRefusal> {
+        if std::process::id() == self.owner {
+            return Ok(());
+        }
+        let why = "this pool belongs to the process that was forked";
+        Err(SubmitRefusal::Broken(why.into()))
+    }
+
     /// The process ids of the workers that there are now, those that are starting or ending
     /// included, in no order.
     pub fn worker_pids(&self) -> Vec<u32> {
@@ -216,7 +231,8 @@ impl Executor for ProcessPoolExecutor {
         argument: A,
     ) -> Result<TaskFuture<R>, SubmitError<A>> {
         // Before the encoding too: it may be long, and would be for nothing.
-        let accepted = self.desk.check().and_then(|()| {
+        let accepted = self.check_owner().and_then(|()| {
+            self.desk.check()?;
             let (job, future) = Job::new(function, &argument)?;
             self.desk.submit(job)?;
             Ok(future)
@@ -225,11 +241,16 @@ impl Executor for ProcessPoolExecutor {
     }
 
     fn shutdown(&self, pending: Shutdown) {
-        self.desk.shut_down(pending);
+        if self.check_owner().is_ok() {
+            self.desk.shut_down(pending);
+        }
     }
 
     fn join_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
-        self.desk.ended.wait_within(limit)
+        match self.check_owner() {
+            Ok(()) => self.desk.ended.wait_within(limit),
+            Err(_) => Ok(()),
+        }
     }
 }
 
@@ -239,6 +260,11 @@ impl Drop for ProcessPoolExecutor {
         let Some(reactor) = self.reactor.take() else {
             return;
         };
+        if self.check_owner().is_err() {
+            // That thread is in the process that was forked.
+            std::mem::forget(reactor);
+            return;
+        }
         // A callback that drops the pool runs on the very thread that would be waited for.
         if reactor.thread().id() != std::thread::current().id() {
             reactor.join().expect("the reactor's panics are caught");

@@ -24,6 +24,7 @@ use super::dispatch::{Action, Dispatch, Ended as Aftermath, WorkerId};
 use super::job::Job;
 use crate::executor::TaskError;
 use crate::panic::report;
+use crate::platform::above_standard;
 use crate::process::serve::ReplyHeader;
 use crate::process::spawn::{Ended, Worker};
 use crate::process::wire::{self, Fill, Outgoing, Reader};
@@ -70,7 +71,7 @@ fn token(id: WorkerId, what: u64) -> EventData {
 
 impl Reactor {
     pub(super) fn new(desk: Arc<Desk>, max_workers: usize, prefix: String) -> io::Result<Reactor> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let epoll = above_standard(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
         epoll::add(
             &epoll,
             desk.bell(),
@@ -142,6 +143,9 @@ impl Reactor {
         }
         if flags.contains(EventFlags::OUT) {
             self.flush(id);
+        }
+        if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
+            self.write_off(id);
         }
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             self.read(id);
@@ -339,8 +343,16 @@ impl Reactor {
         }
     }
 
+    /// Gives a worker that is known to be going no further task, whatever it has still to say.
+    fn write_off(&mut self, id: WorkerId) {
+        if self.lines.get(&id).is_some_and(|line| line.greeted) {
+            self.dispatch.lost(id, Instant::now());
+        }
+    }
+
     /// Reads a dead worker's last words, takes its status and completes its task.
     fn bury(&mut self, id: WorkerId) {
+        self.write_off(id);
         while self.read(id) {}
         self.close(id);
         let Some(mut line) = self.lines.remove(&id) else {
@@ -376,8 +388,8 @@ impl Reactor {
     fn complete(&mut self, complete: impl FnOnce()) {
         self.done += 1;
         self.publish();
-        // A result that nobody wants any more is dropped here, by its type's own code.
-        report("what a task left behind", complete);
+        // A waker, and the drop of a result that nobody wants, are the user's code.
+        report("what waits for a task", complete);
     }
 
     fn publish(&mut self) {
@@ -397,5 +409,54 @@ impl Drop for Reactor {
         self.lines.clear();
         self.pids_changed = true;
         self.publish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags};
+
+    fn wait_for(fd: impl std::os::fd::AsFd) {
+        let mut watched = [PollFd::new(&fd, PollFlags::IN)];
+        while rustix::event::poll(&mut watched, None) == Err(Errno::INTR) {}
+    }
+
+    fn with_running_task<R: crate::executor::Portable>(
+        f: fn(()) -> R,
+    ) -> (Reactor, crate::executor::TaskFuture<R>) {
+        let mut reactor = Reactor::new(Arc::new(Desk::new().unwrap()), 1, "unit-".into()).unwrap();
+        let (job, future) = Job::new(f, &()).unwrap();
+        reactor.dispatch.submit(job);
+        reactor.step();
+        while !future.is_running() {
+            wait_for(reactor.lines[&0].socket.as_ref().unwrap());
+            reactor.read(0);
+            reactor.step();
+        }
+        (reactor, future)
+    }
+
+    #[test]
+    fn an_answer_that_was_written_before_the_death_counts() {
+        let (mut reactor, future) = with_running_task(|()| 7_u8);
+        wait_for(reactor.lines[&0].socket.as_ref().unwrap());
+        reactor.lines[&0].worker.kill();
+        wait_for(reactor.lines[&0].worker.pidfd());
+        reactor.bury(0);
+        assert_eq!(future.result(), Ok(7));
+    }
+
+    #[test]
+    fn a_reactor_that_is_dropped_leaves_no_process() {
+        let (reactor, future) = with_running_task(|()| {
+            loop {
+                std::thread::park()
+            }
+        });
+        let _: &crate::executor::TaskFuture<()> = &future;
+        let pid = reactor.lines[&0].worker.pid();
+        drop(reactor);
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
     }
 }
