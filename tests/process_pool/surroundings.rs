@@ -4,6 +4,7 @@ use std::io::Read;
 use std::process::Command;
 
 use latchwork::executor::{Executor, ProcessPoolExecutor};
+use latchwork::ipc::Value;
 use latchwork::process;
 
 use crate::stage::{Meeting, guarded, in_own_process, meet, signal};
@@ -126,4 +127,35 @@ fn a_closed_pipe_is_an_error_and_not_a_death() {
         };
         assert_eq!(pool.submit(write, ()).unwrap().result(), Ok(true));
     });
+}
+
+#[test]
+fn a_program_that_has_closed_its_standard_streams_prints_into_nothing() {
+    in_own_process(
+        |program| program,
+        || {
+            // SAFETY: this process is the test's own, and nothing of it uses these streams any more.
+            unsafe {
+                for stream in 0..3 {
+                    libc::close(stream);
+                }
+            }
+            let counter = Value::new(40_u64).unwrap();
+            let pool = ProcessPoolExecutor::new(1).unwrap();
+            let count = |counter: Value<u64>| {
+                println!("{}", "x".repeat(4096));
+                eprintln!("{}", "x".repeat(4096));
+                counter.update(|n| *n += 1).unwrap();
+            };
+            for _ in 0..2 {
+                println!("{}", "x".repeat(4096));
+                pool.submit(count, counter.clone())
+                    .unwrap()
+                    .result()
+                    .unwrap();
+            }
+            assert_eq!(counter.get().unwrap(), 42);
+            assert!(Value::new(1_u64).is_ok());
+        },
+    );
 }
