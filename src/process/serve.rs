@@ -69,7 +69,8 @@ fn gone(error: &io::Error) -> bool {
 /// Waits for a call and serves it; `false` when the parent has closed the socket.
 fn next_call(socket: &OwnedFd, reader: &mut Reader, key: &SealKey) -> io::Result<bool> {
     while reader.frame()?.is_none() {
-        if reader.fill(socket, RecvFlags::empty())? == Fill::Closed {
+        let filled = reader.fill(socket, RecvFlags::empty())?;
+        if matches!(filled, Fill::Closed | Fill::Unread) {
             return Ok(false);
         }
     }

@@ -22,6 +22,8 @@ const HEADER: usize = 12;
 const LONGEST: u64 = 1 << 40;
 /// What one read asks for, and what a reader keeps between frames.
 const CHUNK: usize = 64 * 1024;
+/// The biggest frame that is kept after it has left: less than a socket's buffer holds.
+const KEPT: usize = 64 * 1024;
 
 /// A frame under construction: the header's place, then whatever the caller appends.
 pub(crate) fn begin() -> Vec<u8> {
@@ -70,6 +72,8 @@ pub(crate) enum Fill {
     Drained,
     /// The peer has closed; nothing will come any more.
     Closed,
+    /// As `Closed`, and some of what was sent to it lay unread.
+    Unread,
 }
 
 /// Collects bytes until they make a frame.
@@ -94,8 +98,7 @@ impl Reader {
                 Ok((_, got)) if got == room => Ok(Fill::More),
                 Ok(_) | Err(Errno::AGAIN) => Ok(Fill::Drained),
                 Err(Errno::INTR) => continue,
-                // The peer closed while bytes of ours lay unread: closed all the same.
-                Err(Errno::CONNRESET) => Ok(Fill::Closed),
+                Err(Errno::CONNRESET) => Ok(Fill::Unread),
                 Err(error) => Err(error.into()),
             };
         }
@@ -160,6 +163,18 @@ impl Outgoing {
     /// A finished frame, of which `sent` bytes have already left.
     pub(crate) fn new(frame: Vec<u8>, sent: usize) -> Outgoing {
         Outgoing { frame, sent }
+    }
+
+    /// The frame, if the peer cannot have read all of it: nothing has left, or `unread` says that
+    /// some of what has left was not read.
+    pub(crate) fn take_back(self, unread: bool) -> Option<Vec<u8>> {
+        (self.sent == 0 || unread).then_some(self.frame)
+    }
+
+    /// Whether it is worth keeping after it has left, for the case that the peer dies without
+    /// reading it. What is bigger than a socket's buffer has been read for the most part.
+    pub(crate) fn is_small(&self) -> bool {
+        self.frame.len() <= KEPT
     }
 
     /// Writes as much as `socket` takes, and about `most` bytes; `true` when the frame has left.

@@ -443,3 +443,26 @@ fn a_worker_goes_with_its_parent_although_a_forked_child_keeps_the_socket() {
         signal(copy, libc::SIGKILL);
     });
 }
+
+#[test]
+fn a_task_that_its_worker_never_read_is_run_by_the_next_one() {
+    guarded(|| {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let pid = pool
+            .submit(|()| std::process::id(), ())
+            .unwrap()
+            .result()
+            .unwrap();
+        stop(pid);
+        let unread = pool.submit(|n: u64| (std::process::id(), n), 5).unwrap();
+        // Sent, to a worker that stands still and is then killed.
+        while !format!("{pool:?}").contains("running: 1") {
+            std::thread::yield_now();
+        }
+        assert!(unread.is_running());
+        signal(pid, libc::SIGKILL);
+        let (another, n) = unread.result().unwrap();
+        assert_eq!(n, 5);
+        assert_ne!(another, pid);
+    });
+}

@@ -33,6 +33,8 @@ pub(super) trait Task {
     type Message;
     /// Starts the task, after which it can no longer be cancelled; `None` if it already was.
     fn start(&mut self) -> Option<Self::Message>;
+    /// The message was not read by anybody: the task can be started once more.
+    fn take_back(&mut self, message: Self::Message);
 }
 
 /// What the reactor has to do.
@@ -193,6 +195,17 @@ impl<T: Task> Dispatch<T> {
             kill_at: Some(now + DEATH_GRACE),
         };
         self.idle.retain(|idle| *idle != id);
+    }
+
+    /// The worker is gone, and has not read the task that it was sent: the task is the next one again.
+    pub(super) fn unread(&mut self, id: WorkerId, message: T::Message, now: Instant) {
+        self.lost(id, now);
+        if let Some(Worker::Leaving { task, .. }) = self.workers.get_mut(&id)
+            && let Some(mut task) = task.take()
+        {
+            task.take_back(message);
+            self.queue.push_front(task);
+        }
     }
 
     /// The worker's process is gone, or never came to be. `why` is for the error of a broken pool.

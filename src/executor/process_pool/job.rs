@@ -23,6 +23,8 @@ pub(super) struct Job {
     /// What the worker's answer is checked by.
     number: u64,
     frame: Vec<u8>,
+    /// It was sent to a worker that died without reading it: it runs, in the eyes of its future.
+    was_started: bool,
     landing: Box<dyn Landing>,
 }
 
@@ -76,6 +78,7 @@ impl Job {
             id,
             number,
             frame,
+            was_started: false,
             landing,
         };
         Ok((job, future))
@@ -126,9 +129,12 @@ impl Task for Job {
     type Message = Vec<u8>;
 
     fn start(&mut self) -> Option<Vec<u8>> {
-        self.landing
-            .start()
-            .then(|| std::mem::take(&mut self.frame))
+        self.was_started |= self.landing.start();
+        self.was_started.then(|| std::mem::take(&mut self.frame))
+    }
+
+    fn take_back(&mut self, frame: Vec<u8>) {
+        self.frame = frame;
     }
 }
 

@@ -236,11 +236,16 @@ impl Reactor {
         };
         let awaits_room = match outgoing.pump(socket, SendFlags::DONTWAIT, WRITE_AT_ONCE) {
             Ok(true) => {
-                line.outgoing = None;
+                if !outgoing.is_small() {
+                    line.outgoing = None;
+                }
                 false
             }
             Ok(false) => true,
-            Err(_) => return self.hung_up(id),
+            Err(_) => {
+                self.take_back(id, false);
+                return self.hung_up(id);
+            }
         };
         // Most frames leave in one piece: no system call for what has not changed.
         if line.awaits_room == awaits_room {
@@ -282,7 +287,8 @@ impl Reactor {
             match served {
                 Ok(Fill::More) => {}
                 Ok(Fill::Drained) => return false,
-                Ok(Fill::Closed) => {
+                Ok(end @ (Fill::Closed | Fill::Unread)) => {
+                    self.take_back(id, end == Fill::Unread);
                     self.hung_up(id);
                     return false;
                 }
@@ -311,6 +317,9 @@ impl Reactor {
             return Err(wire::corrupt("an answer that nobody asked for"));
         }
         if let Some(job) = self.dispatch.answered(id) {
+            if let Some(line) = self.lines.get_mut(&id) {
+                line.outgoing = None;
+            }
             // The worker gets its next task before this one's result is unpacked and its
             // callbacks run: they take time, and the worker has nothing to do.
             self.step();
@@ -326,6 +335,17 @@ impl Reactor {
             line.worker.kill();
         }
         self.hung_up(id);
+    }
+
+    /// A task that a worker cannot have begun, because it has not read all of it, is not lost with it.
+    fn take_back(&mut self, id: WorkerId, unread: bool) {
+        let Some(line) = self.lines.get_mut(&id).filter(|line| line.greeted) else {
+            return;
+        };
+        let frame = line.outgoing.take();
+        if let Some(frame) = frame.and_then(|frame| frame.take_back(unread)) {
+            self.dispatch.unread(id, frame, Instant::now());
+        }
     }
 
     fn hung_up(&mut self, id: WorkerId) {
