@@ -165,10 +165,10 @@ impl Outgoing {
         Outgoing { frame, sent }
     }
 
-    /// The frame, if the peer cannot have read all of it: nothing has left, or `unread` says that
-    /// some of what has left was not read.
+    /// The frame, if the peer cannot have read all of it: some of it has not left, or `unread` says
+    /// that some of what has left was not read.
     pub(crate) fn take_back(self, unread: bool) -> Option<Vec<u8>> {
-        (self.sent == 0 || unread).then_some(self.frame)
+        (self.sent < self.frame.len() || unread).then_some(self.frame)
     }
 
     /// Whether it is worth keeping after it has left, for the case that the peer dies without
