@@ -33,8 +33,8 @@ pub(super) trait Task {
     type Message;
     /// Starts the task, after which it can no longer be cancelled; `None` if it already was.
     fn start(&mut self) -> Option<Self::Message>;
-    /// The message was not read by anybody: the task can be started once more.
-    fn take_back(&mut self, message: Self::Message);
+    /// The message was not read by anybody: whether the task may be started once more.
+    fn take_back(&mut self, message: Self::Message) -> bool;
 }
 
 /// What the reactor has to do.
@@ -201,10 +201,11 @@ impl<T: Task> Dispatch<T> {
     pub(super) fn unread(&mut self, id: WorkerId, message: T::Message, now: Instant) {
         self.lost(id, now);
         if let Some(Worker::Leaving { task, .. }) = self.workers.get_mut(&id)
-            && let Some(mut task) = task.take()
+            && task.as_mut().is_some_and(|task| task.take_back(message))
         {
-            task.take_back(message);
-            self.queue.push_front(task);
+            task.take()
+                .into_iter()
+                .for_each(|task| self.queue.push_front(task));
         }
     }
 

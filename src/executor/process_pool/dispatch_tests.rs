@@ -15,8 +15,9 @@ impl Task for Numbered {
     fn start(&mut self) -> Option<u32> {
         (!self.1.get()).then_some(self.0)
     }
-    fn take_back(&mut self, message: u32) {
+    fn take_back(&mut self, message: u32) -> bool {
         assert_eq!(message, self.0);
+        true
     }
 }
 

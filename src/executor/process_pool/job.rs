@@ -25,6 +25,8 @@ pub(super) struct Job {
     frame: Vec<u8>,
     /// It was sent to a worker that died without reading it: it runs, in the eyes of its future.
     was_started: bool,
+    /// How often that happened.
+    taken_back: u32,
     landing: Box<dyn Landing>,
 }
 
@@ -79,6 +81,7 @@ impl Job {
             number,
             frame,
             was_started: false,
+            taken_back: 0,
             landing,
         };
         Ok((job, future))
@@ -133,10 +136,16 @@ impl Task for Job {
         self.was_started.then(|| std::mem::take(&mut self.frame))
     }
 
-    fn take_back(&mut self, frame: Vec<u8>) {
+    fn take_back(&mut self, frame: Vec<u8>) -> bool {
+        // An argument may be what kills its workers before they have read all of it.
+        self.taken_back += 1;
         self.frame = frame;
+        self.taken_back <= MOST_TAKEN_BACK
     }
 }
+
+/// How often a task that was not read goes to another worker before it is given up.
+const MOST_TAKEN_BACK: u32 = 3;
 
 fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -42,7 +42,7 @@ use crate::{GaveUp, Limit, Shutdown};
 /// * [`TaskError::WorkerDied`]: the process ended while it had this task: killed, crashed, aborted,
 ///   or through [`std::process::exit`]. Others are not affected, and the process is replaced when a
 ///   task needs it. Whether and how far the task ran is not known, so it is not run again; one that its
-///   worker had not even read goes to the next. How the process ended is unknown in a program that
+///   worker had not even read goes to the next, up to three times. How the process ended is unknown in a program that
 ///   ignores `SIGCHLD` or waits for all its children itself.
 /// * [`TaskError::Decode`]: the argument could not be decoded in the worker, or the result here.
 /// * [`TaskError::Encode`]: the worker could not encode the result.
