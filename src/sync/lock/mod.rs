@@ -1,0 +1,175 @@
+//! Mutual exclusion: [`Lock`].
+
+mod guard;
+mod raw;
+
+pub use guard::{LockGuard, TaskLockGuard};
+pub(crate) use raw::RawLock;
+
+use crate::GaveUp;
+use crate::platform::{UnsafeCell, const_fn, thread_id};
+use crate::wait::{Limit, TASK, WaitFuture};
+use raw::LockRequest;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+
+/// Mutual exclusion around a value.
+///
+/// One word beside the value. Python's `threading.Lock` with the data inside; std's and
+/// parking_lot's `Mutex` with deadlines, cancellation and an async face.
+///
+/// # Fairness
+///
+/// Barging with a bounded handoff: a thread that comes by while the lock is free may take it before
+/// those who wait, which is what makes a contended lock fast; but as soon as the first in line has
+/// waited half a millisecond, the next unlock hands it the lock, and it cannot be overtaken any more.
+/// So who waits behind `n` others is bypassed for at most half a millisecond and `n` critical
+/// sections. A future of `lock_async` stands in the same line: one that is not polled when its turn
+/// has come keeps the lock from everybody.
+///
+/// # Panics and poison
+///
+/// A panic while the guard is held frees the lock; there is no poison. Locking a lock again in the
+/// thread that holds it waits for ever.
+///
+/// # Cost
+///
+/// Free: one compare-and-swap to lock and one to unlock, no system call. Taken: a short spin, then
+/// one sleep. Size: one `usize` and the value.
+///
+/// # Source
+///
+/// Python's [`threading.Lock`](https://docs.python.org/3/library/threading.html#lock-objects); the
+/// protocol follows parking_lot's `RawMutex` and WebKit's `WTF::Lock`.
+///
+/// ```
+/// use latchwork::sync::Lock;
+/// use std::time::Duration;
+///
+/// static TOTAL: Lock<u64> = Lock::new(0);
+///
+/// std::thread::scope(|s| {
+///     for n in 1..=4 {
+///         s.spawn(move || *TOTAL.lock() += n);
+///     }
+/// });
+/// assert_eq!(*TOTAL.lock(), 10);
+///
+/// let held = TOTAL.lock();
+/// assert!(TOTAL.try_lock().is_none());
+/// assert!(TOTAL.lock_within(Duration::from_millis(1)).is_err());
+/// ```
+#[doc(alias = "Mutex")]
+#[doc(alias = "acquire")]
+pub struct Lock<T: ?Sized> {
+    raw: RawLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value moves with the lock, and a guard gives access to one thread at a time.
+unsafe impl<T: ?Sized + Send> Send for Lock<T> {}
+// SAFETY: sharing the lock shares only the right to take turns at `&mut T`, hence `T: Send`.
+unsafe impl<T: ?Sized + Send> Sync for Lock<T> {}
+
+impl<T> Lock<T> {
+    const_fn! {
+        /// A free lock around `value`.
+        pub fn new(value: T) -> Lock<T> {
+            Lock { raw: RawLock::new(), value: UnsafeCell::new(value) }
+        }
+    }
+
+    /// The value; the lock is gone.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Lock<T> {
+    /// Blocks until the lock is free and takes it.
+    #[inline]
+    #[track_caller]
+    pub fn lock(&self) -> LockGuard<'_, T> {
+        let owner = thread_id();
+        self.raw.lock(owner, Location::caller());
+        LockGuard::new(self, owner)
+    }
+
+    /// Takes the lock if it is free; never blocks.
+    #[inline]
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
+        let owner = thread_id();
+        self.raw
+            .try_lock(owner)
+            .then(|| LockGuard::new(self, owner))
+    }
+
+    /// Takes the lock; blocks at most as long as `limit` says.
+    ///
+    /// # Errors
+    ///
+    /// Why it gave up. The lock is as if the call had not been made.
+    #[inline]
+    #[track_caller]
+    #[doc(alias = "try_lock_for")]
+    #[doc(alias = "lock_timeout")]
+    pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<LockGuard<'_, T>, GaveUp> {
+        let owner = thread_id();
+        self.raw
+            .lock_within(owner, &limit.into(), Location::caller())?;
+        Ok(LockGuard::new(self, owner))
+    }
+
+    /// Takes the lock without blocking a thread: resolves when it is ours.
+    ///
+    /// The guard belongs to the task and may move between threads with it. Dropping the future
+    /// before it resolves gives up; what it was granted goes to the next waiter. A future that is
+    /// forgotten instead ([`std::mem::forget`]) keeps its place in the line, like a forgotten guard.
+    #[track_caller]
+    pub fn lock_async(&self) -> impl Future<Output = TaskLockGuard<'_, T>> {
+        let request = WaitFuture::new(LockRequest {
+            lock: &self.raw,
+            owner: TASK,
+        });
+        async move {
+            request.await;
+            TaskLockGuard::new(self)
+        }
+    }
+
+    /// Is it held by anybody right now? For reports: the answer may be old when it arrives.
+    #[doc(alias = "locked")]
+    pub fn is_locked(&self) -> bool {
+        self.raw.owner() != 0
+    }
+
+    /// The value, without locking: `&mut self` proves that nobody else has it.
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: `&mut self` is unique, so no guard exists.
+        self.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+impl<T: Default> Default for Lock<T> {
+    fn default() -> Lock<T> {
+        Lock::new(T::default())
+    }
+}
+
+impl<T> From<T> for Lock<T> {
+    fn from(value: T) -> Lock<T> {
+        Lock::new(value)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Lock");
+        match self.try_lock() {
+            Some(guard) => out.field("value", &&*guard),
+            None => out.field("owner", &crate::debug::Owner(self.raw.owner())),
+        };
+        out.finish()
+    }
+}
