@@ -14,9 +14,9 @@ pub struct Wait {
     /// Where that primitive is in memory, to tell two of a kind apart.
     pub address: usize,
     /// The waiting thread, by latchwork's number; `None` for a task.
-    pub thread: Option<usize>,
+    pub thread: Option<u32>,
     /// The thread that holds it, if the primitive has an owner and that is a thread.
-    pub owner: Option<usize>,
+    pub owner: Option<u32>,
     /// The call that waits.
     pub place: &'static Location<'static>,
     /// For how long it has been waiting.
@@ -63,12 +63,12 @@ impl fmt::Display for Wait {
 #[doc(alias = "dump_threads")]
 pub fn waits() -> Vec<Wait> {
     let mut waits = Vec::new();
-    lot::survey(|ticket, word| {
+    lot::survey(|ticket, owner| {
         waits.push(Wait {
             kind: ticket.kind.name,
             address: ticket.address,
             thread: as_thread(ticket.thread),
-            owner: as_thread((ticket.kind.owner)(word)),
+            owner: as_thread(owner),
             place: ticket.place,
             waited: ticket.since.elapsed(),
         });
@@ -77,16 +77,16 @@ pub fn waits() -> Vec<Wait> {
 }
 
 /// The calling thread's number, as it appears in [`waits`] and in the `Debug` form of a lock.
-pub fn current_thread() -> usize {
+pub fn current_thread() -> u32 {
     crate::platform::thread_id()
 }
 
-fn as_thread(id: usize) -> Option<usize> {
+fn as_thread(id: u32) -> Option<u32> {
     (id > TASK).then_some(id)
 }
 
 /// A lock's owner in words.
-pub(crate) struct Owner(pub(crate) usize);
+pub(crate) struct Owner(pub(crate) u32);
 
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -94,15 +94,15 @@ impl WakeHandle {
 }
 
 loom::lazy_static! {
-    static ref NEXT_ID: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(2);
+    static ref NEXT_ID: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(2);
 }
 
 loom::thread_local! {
-    static ID: usize = NEXT_ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    static ID: u32 = NEXT_ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
 /// The current modelled thread's id: never 0 or 1, unique within one execution.
-pub(crate) fn thread_id() -> usize {
+pub(crate) fn thread_id() -> u32 {
     ID.with(|id| *id)
 }
 

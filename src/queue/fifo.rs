@@ -381,7 +381,7 @@ struct GetRequest<'a, T> {
 
 static GET: Kind = Kind {
     name: "Queue::get",
-    owner: |_| 0,
+    owner: None,
 };
 
 impl<T> Request for GetRequest<'_, T> {
@@ -449,7 +449,7 @@ impl<T> PutRequest<'_, T> {
 
 static PUT: Kind = Kind {
     name: "Queue::put",
-    owner: |_| 0,
+    owner: None,
 };
 
 impl<T> Request for PutRequest<'_, T> {

@@ -59,7 +59,7 @@ pub struct Condition {
 
 static KIND: Kind = Kind {
     name: "Condition",
-    owner: |_| 0,
+    owner: None,
 };
 
 impl Condition {

@@ -54,7 +54,7 @@ pub struct Event {
 
 static KIND: Kind = Kind {
     name: "Event",
-    owner: |_| 0,
+    owner: None,
 };
 
 impl Event {

@@ -279,7 +279,7 @@ impl CancelToken {
                 address: 0,
                 kind: &super::waiter::Kind {
                     name: "CancelToken",
-                    owner: |_| 0,
+                    owner: None,
                 },
                 thread: thread_id(),
                 place,

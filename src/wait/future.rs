@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// The waiting id of a task: a future may be polled by any thread.
-pub(crate) const TASK: usize = 1;
+pub(crate) const TASK: u32 = 1;
 
 /// A request that is run by being polled, on any runtime.
 ///

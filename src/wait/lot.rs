@@ -12,7 +12,6 @@
 
 use super::waiter::{CANCELLED, GRANTED, Waiter, Wake};
 use super::{Request, TASK};
-use crate::platform::atomic::{AtomicUsize, Ordering};
 use crate::platform::{Moment, Mutex};
 use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
@@ -69,7 +68,7 @@ pub(crate) struct Line<'a> {
 
 /// What a granter may know of a parked waiter.
 pub(crate) struct Front {
-    pub(crate) thread: usize,
+    pub(crate) thread: u32,
     pub(crate) since: Moment,
     pub(crate) again: bool,
     pub(crate) tag: usize,
@@ -301,9 +300,9 @@ pub(crate) fn set_waker(waiter: &Waiter, waker: &Waker) {
     drop(other);
 }
 
-/// Calls `see` for every parked waiter with the word it waits on (0 for a task's); one bucket at a
-/// time, so the picture as a whole may never have been true at one instant.
-pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, usize)) {
+/// Calls `see` for every parked waiter with the owner of what it waits on (0 for a task's); one bucket
+/// at a time, so the picture as a whole may never have been true at one instant.
+pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, u32)) {
     for bucket in LOT.iter() {
         let locked = bucket.lock();
         let mut at = locked.head;
@@ -312,15 +311,15 @@ pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, usize)) {
             let waiter = unsafe { &*at };
             // A future may have been forgotten, and what it borrowed be gone; a thread cannot
             // leave its wait otherwise than through the line.
-            let word = if waiter.ticket.thread == TASK {
-                0
-            } else {
-                let word = ptr::with_exposed_provenance::<AtomicUsize>(waiter.ticket.address);
-                // SAFETY: the thread is inside a call that borrows the primitive, and every
-                // primitive's word is an `AtomicUsize` at the ticket's address.
-                unsafe { &*word }.load(Ordering::Relaxed)
+            let owner = match waiter.ticket.kind.owner {
+                // SAFETY: the thread is inside a call that borrows the primitive, so the word of
+                // this kind at the ticket's address is alive.
+                Some(read) if waiter.ticket.thread != TASK => unsafe {
+                    read(waiter.ticket.address)
+                },
+                _ => 0,
             };
-            see(&waiter.ticket, word);
+            see(&waiter.ticket, owner);
             at = next(waiter);
         }
     }

@@ -38,11 +38,17 @@ pub(crate) const TIMED_OUT: u32 = 3;
 /// A cancel token, or the drop of a future, came first.
 pub(crate) const CANCELLED: u32 = 4;
 
-/// What kind of thing a waiter waits on, and how to read its owner from the word.
+/// Reads who holds a thing from the word at this address: a thread's id, [`super::TASK`], or 0 for
+/// nobody.
+///
+/// Safety: the address is that of a live word of the kind that has this function.
+pub(crate) type ReadOwner = unsafe fn(usize) -> u32;
+
+/// What kind of thing a waiter waits on, and how to tell who holds it.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// The id of the thread that holds it, given the word; 0 when nobody does or the word doesn't say.
-    pub(crate) owner: fn(usize) -> usize,
+    /// For what has an owner, how to read it.
+    pub(crate) owner: Option<ReadOwner>,
 }
 
 /// Who waits, for what, and since when: fixed before the node is linked, read by reports.
@@ -52,7 +58,7 @@ pub(crate) struct Ticket {
     pub(crate) address: usize,
     pub(crate) kind: &'static Kind,
     /// The waiting thread's id, or [`super::TASK`] for a future.
-    pub(crate) thread: usize,
+    pub(crate) thread: u32,
     pub(crate) place: &'static Location<'static>,
     pub(crate) since: Moment,
     /// This waiter was woken before and found the thing taken.

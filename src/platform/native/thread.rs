@@ -1,21 +1,23 @@
 //! Who the current thread is, how many run at once, and how to wait a moment without sleeping.
 
-use super::atomic::{AtomicUsize, Ordering};
+use super::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::cell::Cell;
 use std::io;
 
 /// The first id given out; smaller ones are reserved for owners that are not threads.
-const FIRST_ID: usize = 2;
+const FIRST_ID: u32 = 2;
+/// Ids end here, so that a lock's word has room for three bits beside its owner.
+const END_OF_IDS: u32 = 1 << 29;
 
 thread_local! {
-    static ID: Cell<usize> = const { Cell::new(0) };
+    static ID: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The current thread's id: never 0, never given to another thread.
 ///
 /// On a 64-bit machine ids do not run out. On a 32-bit one the 2^31st thread aborts the program.
 #[inline]
-pub(crate) fn thread_id() -> usize {
+pub(crate) fn thread_id() -> u32 {
     match ID.get() {
         0 => assign_id(),
         id => id,
@@ -23,10 +25,10 @@ pub(crate) fn thread_id() -> usize {
 }
 
 #[cold]
-fn assign_id() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(FIRST_ID);
+fn assign_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(FIRST_ID);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    if id > usize::MAX >> 1 {
+    if id >= END_OF_IDS {
         // A lock word could name the wrong owner from here on.
         std::process::abort();
     }

@@ -12,7 +12,7 @@ use std::ops::{Deref, DerefMut};
 #[must_use = "the lock is freed at once if the guard is not kept"]
 pub struct LockGuard<'a, T: ?Sized> {
     lock: &'a Lock<T>,
-    owner: usize,
+    owner: u32,
     _of_this_thread: PhantomData<*const ()>,
 }
 
@@ -22,7 +22,7 @@ unsafe impl<T: ?Sized + Sync> Sync for LockGuard<'_, T> {}
 impl<'a, T: ?Sized> LockGuard<'a, T> {
     /// The guard of a lock that `owner`, the current thread, has just taken.
     #[inline]
-    pub(super) fn new(lock: &'a Lock<T>, owner: usize) -> LockGuard<'a, T> {
+    pub(super) fn new(lock: &'a Lock<T>, owner: u32) -> LockGuard<'a, T> {
         LockGuard {
             lock,
             owner,
@@ -32,7 +32,7 @@ impl<'a, T: ?Sized> LockGuard<'a, T> {
 
     /// Frees the lock for the time a condition waits; the caller takes it back before anybody
     /// can use the guard.
-    pub(in crate::sync) fn raw(&self) -> (&'a RawLock, usize) {
+    pub(in crate::sync) fn raw(&self) -> (&'a RawLock, u32) {
         (&self.lock.raw, self.owner)
     }
 }

@@ -16,7 +16,7 @@ use std::panic::Location;
 
 /// Mutual exclusion around a value.
 ///
-/// One word beside the value. Python's `threading.Lock` with the data inside; std's and
+/// Four bytes beside the value. Python's `threading.Lock` with the data inside; std's and
 /// parking_lot's `Mutex` with deadlines, cancellation and an async face.
 ///
 /// # Fairness
@@ -36,7 +36,7 @@ use std::panic::Location;
 /// # Cost
 ///
 /// Free: one compare-and-swap to lock and one to unlock, no system call. Taken: a short spin, then
-/// one sleep. Size: one `usize` and the value.
+/// one sleep. Size: four bytes and the value.
 ///
 /// # Source
 ///

@@ -4,7 +4,7 @@
 //! and [`Condition`](crate::sync::Condition) frees and takes it in the middle of a wait.
 
 use crate::GaveUp;
-use crate::platform::atomic::{AtomicUsize, Ordering};
+use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::const_fn;
 use crate::wait::lot::{self, Front, Line};
 use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
@@ -13,7 +13,9 @@ use std::ptr;
 use std::time::Duration;
 
 /// Somebody is parked. Set and cleared only under the bucket's lock.
-const WAITERS: usize = 1;
+const WAITERS: u32 = 1;
+/// Where the owner's id begins.
+const OWNER: u32 = 3;
 
 /// A waiter that has waited this long gets the lock handed to it, so nobody can overtake it again.
 const HANDOFF_AFTER: Duration = Duration::from_micros(500);
@@ -25,11 +27,11 @@ const COMPETE: usize = 1;
 /// The word of a lock.
 ///
 /// ```text
-///   owner << 1 | WAITERS
+///   owner << 3 | WAITERS
 ///
 ///   owner  WAITERS
 ///     0       0     free
-///     t       0     held by t, nobody parked                the two fast paths: 0 -> t<<1 -> 0
+///     t       0     held by t, nobody parked                the two fast paths: 0 -> t<<3 -> 0
 ///     t       1     held by t, somebody parked              unlock takes the slow path
 ///     0       1     free, the front waiter has been woken to compete, others are parked
 /// ```
@@ -37,38 +39,45 @@ const COMPETE: usize = 1;
 /// The owner changes 0 -> t by the taker's CAS, t -> 0 by the holder, and t -> u by the holder when
 /// it hands the lock to the waiter u; the last two in the slow path only under the bucket's lock.
 pub(crate) struct RawLock {
-    word: AtomicUsize,
+    word: AtomicU32,
 }
 
 static KIND: Kind = Kind {
     name: "Lock",
-    owner: |word| word >> 1,
+    owner: Some(owner_at),
 };
+
+/// Safety: a live [`RawLock`]'s word is at `address`.
+unsafe fn owner_at(address: usize) -> u32 {
+    let word = ptr::with_exposed_provenance::<AtomicU32>(address);
+    // SAFETY: by the caller's promise.
+    unsafe { &*word }.load(Ordering::Relaxed) >> OWNER
+}
 
 impl RawLock {
     const_fn! {
         pub(crate) fn new() -> RawLock {
-            RawLock { word: AtomicUsize::new(0) }
+            RawLock { word: AtomicU32::new(0) }
         }
     }
 
     /// Takes the lock for `owner` unless somebody has it. Acquire pairs with the Release of `unlock`.
     #[inline]
-    pub(crate) fn try_lock(&self, owner: usize) -> bool {
+    pub(crate) fn try_lock(&self, owner: u32) -> bool {
         self.word
-            .compare_exchange(0, owner << 1, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(0, owner << OWNER, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             || self.try_lock_slow(owner)
     }
 
     /// As `try_lock`, also when somebody is parked beside a free lock.
     #[cold]
-    fn try_lock_slow(&self, owner: usize) -> bool {
+    fn try_lock_slow(&self, owner: u32) -> bool {
         let mut seen = self.word.load(Ordering::Relaxed);
-        while seen >> 1 == 0 {
+        while seen >> OWNER == 0 {
             match self.word.compare_exchange_weak(
                 seen,
-                owner << 1 | seen,
+                owner << OWNER | seen,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
@@ -81,7 +90,7 @@ impl RawLock {
 
     /// Blocks until the lock is `owner`'s.
     #[inline]
-    pub(crate) fn lock(&self, owner: usize, place: &'static Location<'static>) {
+    pub(crate) fn lock(&self, owner: u32, place: &'static Location<'static>) {
         if !self.try_lock(owner) {
             wait_for_ever(&mut LockRequest { lock: self, owner }, place);
         }
@@ -90,7 +99,7 @@ impl RawLock {
     #[inline]
     pub(crate) fn lock_within(
         &self,
-        owner: usize,
+        owner: u32,
         limit: &Limit<'_>,
         place: &'static Location<'static>,
     ) -> Result<(), GaveUp> {
@@ -102,10 +111,10 @@ impl RawLock {
 
     /// Frees the lock, which `owner` holds.
     #[inline]
-    pub(crate) fn unlock(&self, owner: usize) {
+    pub(crate) fn unlock(&self, owner: u32) {
         if self
             .word
-            .compare_exchange(owner << 1, 0, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(owner << OWNER, 0, Ordering::Release, Ordering::Relaxed)
             .is_err()
         {
             self.unlock_slow();
@@ -124,7 +133,7 @@ impl RawLock {
                 if is_overdue(&front) {
                     // Relaxed: the heir learns what we did from its waiter's state.
                     self.word
-                        .store(front.thread << 1 | waiters, Ordering::Relaxed);
+                        .store(front.thread << OWNER | waiters, Ordering::Relaxed);
                     if line.grant_front(HANDED) {
                         return;
                     }
@@ -145,8 +154,8 @@ impl RawLock {
     }
 
     /// Who holds it; 0 when nobody does.
-    pub(crate) fn owner(&self) -> usize {
-        self.word.load(Ordering::Relaxed) >> 1
+    pub(crate) fn owner(&self) -> u32 {
+        self.word.load(Ordering::Relaxed) >> OWNER
     }
 }
 
@@ -162,7 +171,7 @@ fn is_overdue(front: &Front) -> bool {
 /// Wants the lock for `owner`.
 pub(crate) struct LockRequest<'a> {
     pub(crate) lock: &'a RawLock,
-    pub(crate) owner: usize,
+    pub(crate) owner: u32,
 }
 
 impl Request for LockRequest<'_> {
@@ -185,7 +194,7 @@ impl Request for LockRequest<'_> {
         let word = &self.lock.word;
         let mut seen = word.load(Ordering::Relaxed);
         // A CAS even if the mark is there: a lock that is free by now must not be waited for.
-        while seen >> 1 != 0 {
+        while seen >> OWNER != 0 {
             match word.compare_exchange_weak(
                 seen,
                 seen | WAITERS,
