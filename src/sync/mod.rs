@@ -8,11 +8,16 @@
 mod condition;
 mod event;
 mod lock;
+mod lock_all;
 mod semaphore;
 
 pub use condition::Condition;
 pub use event::Event;
-pub use lock::{Lock, LockGuard, TaskLockGuard};
+pub use lock::{
+    ByTask, ByThread, Holder, Lock, LockGuard, MappedLockGuard, MappedTaskLockGuard, NotLocked,
+    OwnedLockGuard, OwnedTaskLockGuard, TaskLockGuard,
+};
+pub use lock_all::{LockSet, lock_all, lock_all_async, lock_all_within, try_lock_all};
 pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};
 
 // A primitive is one small word: it can be a field of anything, in any number.
