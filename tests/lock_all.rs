@@ -22,110 +22,129 @@ fn pair() -> Box<[Lock<i32>; 2]> {
 
 #[test]
 fn guards_come_back_in_the_order_of_the_arguments() {
-    let [low, high] = &*pair();
-    {
-        let (b, a): (LockGuard<'_, i32>, LockGuard<'_, i32>) = lock_all((high, low));
-        assert_eq!((*b, *a), (2, 1));
-        assert!(low.is_locked() && high.is_locked());
-        drop(b);
-        assert!(low.is_locked() && !high.is_locked(), "each frees its own");
-    }
-    let [b, a] = lock_all([high, low]);
-    assert_eq!((*b, *a), (2, 1));
-    drop((a, b));
-    let guards: Vec<LockGuard<'_, i32>> = lock_all(&[high, low][..]);
-    assert_eq!((*guards[0], *guards[1]), (2, 1));
-    drop(guards);
-    let [b, a] = try_lock_all([high, low]).expect("free");
-    assert_eq!((*b, *a), (2, 1));
-    drop((a, b));
-    let [b, a] = lock_all_within([high, low], Duration::ZERO).expect("free");
-    assert_eq!((*b, *a), (2, 1));
-    drop((a, b));
-    let [b, a]: [TaskLockGuard<'_, i32>; 2] = common::block_on(lock_all_async([high, low]));
-    assert_eq!((*b, *a), (2, 1));
-    drop((a, b));
-    assert!(!low.is_locked() && !high.is_locked());
+    watchdog(
+        LIMIT,
+        "guards_come_back_in_the_order_of_the_arguments",
+        || {
+            let [low, high] = &*pair();
+            {
+                let (b, a): (LockGuard<'_, i32>, LockGuard<'_, i32>) = lock_all((high, low));
+                assert_eq!((*b, *a), (2, 1));
+                assert!(low.is_locked() && high.is_locked());
+                drop(b);
+                assert!(low.is_locked() && !high.is_locked(), "each frees its own");
+            }
+            let [b, a] = lock_all([high, low]);
+            assert_eq!((*b, *a), (2, 1));
+            drop((a, b));
+            let guards: Vec<LockGuard<'_, i32>> = lock_all(&[high, low][..]);
+            assert_eq!((*guards[0], *guards[1]), (2, 1));
+            drop(guards);
+            let [b, a] = try_lock_all([high, low]).expect("free");
+            assert_eq!((*b, *a), (2, 1));
+            drop((a, b));
+            let [b, a] = lock_all_within([high, low], Duration::ZERO).expect("free");
+            assert_eq!((*b, *a), (2, 1));
+            drop((a, b));
+            let [b, a]: [TaskLockGuard<'_, i32>; 2] = common::block_on(lock_all_async([high, low]));
+            assert_eq!((*b, *a), (2, 1));
+            drop((a, b));
+            assert!(!low.is_locked() && !high.is_locked());
+        },
+    );
 }
 
 #[test]
 fn tuples_protect_values_of_different_types() {
-    let locks = (
-        Lock::new(1),
-        Lock::new("two"),
-        Lock::new([3; 3]),
-        Lock::new('4'),
-        Lock::new(5.0),
-        Lock::new(vec![6]),
-    );
-    let (a, b, c, d, e, f) = (&locks.0, &locks.1, &locks.2, &locks.3, &locks.4, &locks.5);
-    let slice: &Lock<[i32]> = c;
-    {
-        let (f, e, d, c, b, a) = lock_all((f, e, d, slice, b, a));
-        assert_eq!(
-            (*a, *b, c.len(), *d, *e, f.len()),
-            (1, "two", 3, '4', 5.0, 1)
+    watchdog(LIMIT, "tuples_protect_values_of_different_types", || {
+        let locks = (
+            Lock::new(1),
+            Lock::new("two"),
+            Lock::new([3; 3]),
+            Lock::new('4'),
+            Lock::new(5.0),
+            Lock::new(vec![6]),
         );
-    }
-    {
-        let (e, a, d, c, b) = lock_all((e, a, d, c, b));
-        assert_eq!((*a, *b, c.len(), *d, *e), (1, "two", 3, '4', 5.0));
-    }
-    {
-        let (d, a, c, b) = lock_all((d, a, c, b));
-        assert_eq!((*a, *b, c.len(), *d), (1, "two", 3, '4'));
-    }
-    let (c, a, b) = lock_all((c, a, b));
-    assert_eq!((*a, *b, c.len()), (1, "two", 3));
-    assert!(!locks.3.is_locked() && locks.2.is_locked());
+        let (a, b, c, d, e, f) = (&locks.0, &locks.1, &locks.2, &locks.3, &locks.4, &locks.5);
+        let slice: &Lock<[i32]> = c;
+        {
+            let (f, e, d, c, b, a) = lock_all((f, e, d, slice, b, a));
+            assert_eq!(
+                (*a, *b, c.len(), *d, *e, f.len()),
+                (1, "two", 3, '4', 5.0, 1)
+            );
+        }
+        {
+            let (e, a, d, c, b) = lock_all((e, a, d, c, b));
+            assert_eq!((*a, *b, c.len(), *d, *e), (1, "two", 3, '4', 5.0));
+        }
+        {
+            let (d, a, c, b) = lock_all((d, a, c, b));
+            assert_eq!((*a, *b, c.len(), *d), (1, "two", 3, '4'));
+        }
+        let (c, a, b) = lock_all((c, a, b));
+        assert_eq!((*a, *b, c.len()), (1, "two", 3));
+        assert!(!locks.3.is_locked() && locks.2.is_locked());
+    });
 }
 
 #[test]
 fn none_and_one_and_many() {
-    let none: [&Lock<i32>; 0] = [];
-    let [] = lock_all(none);
-    let [] = common::block_on(lock_all_async(none));
-    assert!(lock_all(&none[..]).is_empty());
-    assert!(try_lock_all(none).is_some());
+    watchdog(LIMIT, "none_and_one_and_many", || {
+        let none: [&Lock<i32>; 0] = [];
+        let [] = lock_all(none);
+        let [] = common::block_on(lock_all_async(none));
+        assert!(lock_all(&none[..]).is_empty());
+        assert!(try_lock_all(none).is_some());
 
-    let locks: Vec<Lock<usize>> = (0..100).map(Lock::new).collect();
-    let [first] = lock_all([&locks[0]]);
-    assert_eq!(*first, 0);
-    drop(first);
-    let backwards: Vec<&Lock<usize>> = locks.iter().rev().collect();
-    let guards = lock_all(&backwards[..]);
-    assert!(guards.iter().map(|guard| **guard).eq((0..100).rev()));
-    assert!(try_lock_all([&locks[50]]).is_none());
-    drop(guards);
-    let guards = common::block_on(lock_all_async(&backwards[..]));
-    assert!(guards.iter().map(|guard| **guard).eq((0..100).rev()));
+        let locks: Vec<Lock<usize>> = (0..100).map(Lock::new).collect();
+        let [first] = lock_all([&locks[0]]);
+        assert_eq!(*first, 0);
+        drop(first);
+        let backwards: Vec<&Lock<usize>> = locks.iter().rev().collect();
+        let guards = lock_all(&backwards[..]);
+        assert!(guards.iter().map(|guard| **guard).eq((0..100).rev()));
+        assert!(try_lock_all([&locks[50]]).is_none());
+        drop(guards);
+        let guards = common::block_on(lock_all_async(&backwards[..]));
+        assert!(guards.iter().map(|guard| **guard).eq((0..100).rev()));
+    });
 }
 
 #[test]
 fn the_same_lock_twice_panics_before_anything_is_taken() {
-    let [a, b] = &*pair();
-    let attempts: [(&str, &dyn Fn()); 5] = [
-        ("lock_all", &|| drop(lock_all((a, b, a)))),
-        ("try_lock_all", &|| drop(try_lock_all([b, a, b]))),
-        ("within", &|| drop(lock_all_within([a, a], Duration::ZERO))),
-        ("slice", &|| drop(lock_all(&[a, b, b][..]))),
-        // At the call: this future is never polled.
-        ("async", &|| drop(lock_all_async((a, a)))),
-    ];
-    for (name, attempt) in attempts {
-        // Held by us, so an attempt that takes anything would wait for ever.
-        let held = a.lock();
-        let caught = panic::catch_unwind(AssertUnwindSafe(attempt)).expect_err(name);
-        let message = caught.downcast_ref::<&str>().expect("a message");
-        assert!(message.contains("the same lock twice"), "{name}: {message}");
-        drop(held);
-        assert!(!a.is_locked() && !b.is_locked(), "{name}");
-    }
-    // The same word under another type is the same lock.
-    let lock = Lock::new([1, 2]);
-    let slice: &Lock<[i32]> = &lock;
-    assert!(panic::catch_unwind(AssertUnwindSafe(|| drop(try_lock_all((&lock, slice))))).is_err());
-    assert!(!lock.is_locked());
+    watchdog(
+        LIMIT,
+        "the_same_lock_twice_panics_before_anything_is_taken",
+        || {
+            let [a, b] = &*pair();
+            let attempts: [(&str, &dyn Fn()); 5] = [
+                ("lock_all", &|| drop(lock_all((a, b, a)))),
+                ("try_lock_all", &|| drop(try_lock_all([b, a, b]))),
+                ("within", &|| drop(lock_all_within([a, a], Duration::ZERO))),
+                ("slice", &|| drop(lock_all(&[a, b, b][..]))),
+                // At the call: this future is never polled.
+                ("async", &|| drop(lock_all_async((a, a)))),
+            ];
+            for (name, attempt) in attempts {
+                // Held by us, so an attempt that takes anything would wait for ever.
+                let held = a.lock();
+                let caught = panic::catch_unwind(AssertUnwindSafe(attempt)).expect_err(name);
+                let message = caught.downcast_ref::<&str>().expect("a message");
+                assert!(message.contains("the same lock twice"), "{name}: {message}");
+                drop(held);
+                assert!(!a.is_locked() && !b.is_locked(), "{name}");
+            }
+            // The same word under another type is the same lock.
+            let lock = Lock::new([1, 2]);
+            let slice: &Lock<[i32]> = &lock;
+            assert!(
+                panic::catch_unwind(AssertUnwindSafe(|| drop(try_lock_all((&lock, slice)))))
+                    .is_err()
+            );
+            assert!(!lock.is_locked());
+        },
+    );
 }
 
 #[test]
@@ -238,7 +257,11 @@ fn a_task_takes_them_one_by_one_and_its_drop_frees_them() {
             let place = wait.expect("it waits").place;
             assert_eq!((place.file(), place.line()), (file, line));
             if granted {
+                // Long enough to be overdue; time is what a handoff depends on.
+                let begin = Instant::now();
+                while begin.elapsed() < Duration::from_millis(2) {}
                 drop(held);
+                assert!(high.is_locked(), "handed over");
                 drop(future);
             } else {
                 drop(future);

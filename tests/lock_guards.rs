@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -37,52 +37,60 @@ fn a_part_keeps_the_whole_locked() {
 
 #[test]
 fn a_part_that_is_not_there_gives_the_guard_back() {
-    let lock = Lock::new((Some(1), None::<i32>));
-    let whole = LockGuard::filter_map(lock.lock(), |pair| pair.1.as_mut()).unwrap_err();
-    assert!(whole.0.is_some() && lock.is_locked());
-    let part = LockGuard::filter_map(whole, |pair| pair.0.as_mut()).unwrap();
-    let part = MappedLockGuard::filter_map(part, |_| None::<&mut u8>).unwrap_err();
-    assert!(lock.is_locked());
-    let mut part = MappedLockGuard::filter_map(part, |n| Some(n)).unwrap();
-    *part += 1;
-    assert!(lock.is_locked());
-    drop(part);
-    assert_eq!(*lock.try_lock().expect("freed"), (Some(2), None));
+    watchdog(
+        LIMIT,
+        "a_part_that_is_not_there_gives_the_guard_back",
+        || {
+            let lock = Lock::new((Some(1), None::<i32>));
+            let whole = LockGuard::filter_map(lock.lock(), |pair| pair.1.as_mut()).unwrap_err();
+            assert!(whole.0.is_some() && lock.is_locked());
+            let part = LockGuard::filter_map(whole, |pair| pair.0.as_mut()).unwrap();
+            let part = MappedLockGuard::filter_map(part, |_| None::<&mut u8>).unwrap_err();
+            assert!(lock.is_locked());
+            let mut part = MappedLockGuard::filter_map(part, |n| Some(n)).unwrap();
+            *part += 1;
+            assert!(lock.is_locked());
+            drop(part);
+            assert_eq!(*lock.try_lock().expect("freed"), (Some(2), None));
+        },
+    );
 }
 
 #[test]
 fn a_panic_while_mapping_frees_the_lock() {
-    let lock = Lock::new((1, 2));
-    type Pair = (i32, i32);
-    let ways: [fn(LockGuard<'_, Pair>); 4] = [
-        |guard| {
-            drop(LockGuard::map(guard, |_| -> &mut i32 {
-                panic!("on purpose")
-            }))
-        },
-        |guard| {
-            drop(LockGuard::filter_map(guard, |_| -> Option<&mut i32> {
-                panic!("on purpose")
-            }))
-        },
-        |guard| {
-            let part = LockGuard::map(guard, |pair| &mut pair.0);
-            drop(MappedLockGuard::map(part, |_| -> &mut i32 {
-                panic!("on purpose")
-            }));
-        },
-        |guard| {
-            let part = LockGuard::map(guard, |pair| &mut pair.0);
-            drop(MappedLockGuard::filter_map(part, |_| -> Option<&mut i32> {
-                panic!("on purpose")
-            }));
-        },
-    ];
-    for way in ways {
-        let caught = panic::catch_unwind(AssertUnwindSafe(|| way(lock.lock())));
-        assert!(caught.is_err());
-        assert!(!lock.is_locked());
-    }
+    watchdog(LIMIT, "a_panic_while_mapping_frees_the_lock", || {
+        let lock = Lock::new((1, 2));
+        type Pair = (i32, i32);
+        let ways: [fn(LockGuard<'_, Pair>); 4] = [
+            |guard| {
+                drop(LockGuard::map(guard, |_| -> &mut i32 {
+                    panic!("on purpose")
+                }))
+            },
+            |guard| {
+                drop(LockGuard::filter_map(guard, |_| -> Option<&mut i32> {
+                    panic!("on purpose")
+                }))
+            },
+            |guard| {
+                let part = LockGuard::map(guard, |pair| &mut pair.0);
+                drop(MappedLockGuard::map(part, |_| -> &mut i32 {
+                    panic!("on purpose")
+                }));
+            },
+            |guard| {
+                let part = LockGuard::map(guard, |pair| &mut pair.0);
+                drop(MappedLockGuard::filter_map(part, |_| -> Option<&mut i32> {
+                    panic!("on purpose")
+                }));
+            },
+        ];
+        for way in ways {
+            let caught = panic::catch_unwind(AssertUnwindSafe(|| way(lock.lock())));
+            assert!(caught.is_err());
+            assert!(!lock.is_locked());
+        }
+    });
 }
 
 #[test]
@@ -101,17 +109,19 @@ fn dropping_a_part_wakes_who_waits_for_the_whole() {
 
 #[test]
 fn a_tasks_part_moves_between_threads() {
-    let lock = Lock::new((Rc::new(()), 1));
-    // The whole stays here, its lock cannot be shared; the part is a number.
-    let whole = common::block_on(lock.lock_async());
-    let part: MappedTaskLockGuard<'_, i32> = LockGuard::map(whole, |pair| &mut pair.1);
-    thread::scope(|s| {
-        s.spawn(move || {
-            let mut part = MappedLockGuard::filter_map(part, |n| Some(n)).unwrap();
-            *part += 1;
+    watchdog(LIMIT, "a_tasks_part_moves_between_threads", || {
+        let lock = Lock::new((Rc::new(()), 1));
+        // The whole stays here, its lock cannot be shared; the part is a number.
+        let whole = common::block_on(lock.lock_async());
+        let part: MappedTaskLockGuard<'_, i32> = LockGuard::map(whole, |pair| &mut pair.1);
+        thread::scope(|s| {
+            s.spawn(move || {
+                let mut part = MappedLockGuard::filter_map(part, |n| Some(n)).unwrap();
+                *part += 1;
+            });
         });
+        assert_eq!(lock.try_lock().expect("freed by another thread").1, 2);
     });
-    assert_eq!(lock.try_lock().expect("freed by another thread").1, 2);
 }
 
 #[test]
@@ -206,7 +216,11 @@ fn a_dropped_owned_future_leaves_nothing_behind() {
             assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
             until_parked("Lock", &*lock, 1);
             if granted {
+                // Long enough to be overdue; time is what a handoff depends on.
+                let begin = Instant::now();
+                while begin.elapsed() < Duration::from_millis(2) {}
                 drop(held);
+                assert!(lock.is_locked(), "handed over");
                 drop(future);
             } else {
                 drop(future);
@@ -290,29 +304,31 @@ fn unlocked_with_nothing_to_do_lets_the_overdue_go_first() {
 
 #[test]
 fn acquire_and_release_need_no_guard() {
-    static DOOR: Lock<()> = Lock::new(());
-    DOOR.acquire();
-    assert!(DOOR.is_locked());
-    assert!(!DOOR.try_acquire());
-    assert!(DOOR.try_lock().is_none());
-    assert_eq!(DOOR.acquire_within(Duration::ZERO), Err(GaveUp::TimedOut));
-    assert_eq!(format!("{DOOR:?}"), "Lock { owner: a task }");
-    // Any thread may.
-    thread::spawn(|| DOOR.release().unwrap()).join().unwrap();
-    assert!(!DOOR.is_locked());
-    assert_eq!(DOOR.release(), Err(NotLocked));
-    assert_eq!(NotLocked.to_string(), "the lock to release is free");
-    assert!(DOOR.try_acquire() && DOOR.is_locked());
-    DOOR.release().unwrap();
-    DOOR.acquire_within(Duration::ZERO).unwrap();
-    DOOR.release().unwrap();
-    common::block_on(DOOR.acquire_async());
-    assert!(DOOR.is_locked());
-    DOOR.release().unwrap();
-    drop(
-        DOOR.try_lock()
-            .expect("guards and bare forms find each other's word in order"),
-    );
+    watchdog(LIMIT, "acquire_and_release_need_no_guard", || {
+        static DOOR: Lock<()> = Lock::new(());
+        DOOR.acquire();
+        assert!(DOOR.is_locked());
+        assert!(!DOOR.try_acquire());
+        assert!(DOOR.try_lock().is_none());
+        assert_eq!(DOOR.acquire_within(Duration::ZERO), Err(GaveUp::TimedOut));
+        assert_eq!(format!("{DOOR:?}"), "Lock { owner: a task }");
+        // Any thread may.
+        thread::spawn(|| DOOR.release().unwrap()).join().unwrap();
+        assert!(!DOOR.is_locked());
+        assert_eq!(DOOR.release(), Err(NotLocked));
+        assert_eq!(NotLocked.to_string(), "the lock to release is free");
+        assert!(DOOR.try_acquire() && DOOR.is_locked());
+        DOOR.release().unwrap();
+        DOOR.acquire_within(Duration::ZERO).unwrap();
+        DOOR.release().unwrap();
+        common::block_on(DOOR.acquire_async());
+        assert!(DOOR.is_locked());
+        DOOR.release().unwrap();
+        drop(
+            DOOR.try_lock()
+                .expect("guards and bare forms find each other's word in order"),
+        );
+    });
 }
 
 #[test]
