@@ -316,7 +316,10 @@ fn acquire_and_release_need_no_guard() {
         thread::spawn(|| DOOR.release().unwrap()).join().unwrap();
         assert!(!DOOR.is_locked());
         assert_eq!(DOOR.release(), Err(NotLocked));
-        assert_eq!(NotLocked.to_string(), "the lock to release is free");
+        assert_eq!(
+            NotLocked.to_string(),
+            "nobody has acquired the lock to be released"
+        );
         assert!(DOOR.try_acquire() && DOOR.is_locked());
         DOOR.release().unwrap();
         DOOR.acquire_within(Duration::ZERO).unwrap();
@@ -332,12 +335,23 @@ fn acquire_and_release_need_no_guard() {
 }
 
 #[test]
-fn release_also_frees_what_a_guard_holds() {
+fn release_never_frees_what_a_guard_holds() {
     let door = Lock::new(());
     let held = door.lock();
-    std::mem::forget(held);
-    thread::scope(|s| s.spawn(|| door.release().unwrap()).join().unwrap());
+    thread::scope(|s| {
+        s.spawn(|| assert_eq!(door.release(), Err(NotLocked)))
+            .join()
+            .unwrap()
+    });
+    assert!(door.try_lock().is_none() && !door.try_acquire());
+    drop(held);
+    let task = common::block_on(door.lock_async());
+    assert_eq!(door.release(), Err(NotLocked));
+    drop(task);
     assert!(door.try_acquire());
+    assert_eq!((door.release(), door.release()), (Ok(()), Err(NotLocked)));
+    drop(door.try_lock().expect("what was bare is forgotten"));
+    assert_eq!(door.release(), Err(NotLocked));
 }
 
 #[test]

@@ -329,3 +329,30 @@ fn released_by_another() {
         },
     );
 }
+
+#[test]
+fn released_twice() {
+    model(
+        "lock: released by two at once, with a waiter that must come last",
+        || {
+            let door = Arc::new(Lock::new(()));
+            door.acquire();
+            let rival = {
+                let door = door.clone();
+                thread::spawn(move || door.release().is_ok())
+            };
+            let waiter = {
+                let door = door.clone();
+                thread::spawn(move || {
+                    let guard = door.lock();
+                    assert_eq!(door.release(), Err(NotLocked), "a guard's");
+                    drop(guard);
+                })
+            };
+            let ours = door.release().is_ok();
+            assert!(ours != rival.join().unwrap(), "exactly one of them");
+            waiter.join().unwrap();
+            assert_eq!(door.release(), Err(NotLocked));
+        },
+    );
+}

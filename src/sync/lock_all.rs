@@ -5,7 +5,7 @@
 //! each other, whatever the order of their arguments. A call that ends without all of them, by a
 //! limit, a drop or a panic, frees what it had taken.
 
-use super::lock::indirect::{Indirect, Target};
+use super::lock::indirect::{Beside, Indirect};
 use super::lock::{ByTask, ByThread, Holder, Id, Lock, LockGuard, RawLock};
 use crate::GaveUp;
 use crate::wait::{Limit, WaitFuture};
@@ -175,12 +175,21 @@ pub fn lock_all_within<'a, 'l, S: LockSet<'a>>(
 pub fn lock_all_async<'a, S: LockSet<'a>>(locks: S) -> impl Future<Output = S::Guards<ByTask>> {
     let taking = Taking::new(&locks, ByTask::HOLDER);
     let count = taking.words.len();
-    let next = WaitFuture::new(Indirect(taking));
+    #[expect(
+        clippy::manual_map,
+        reason = "in a closure the place would not be the caller's"
+    )]
+    let next = match taking.words.first().copied() {
+        Some(first) => Some(WaitFuture::new(Indirect::new(first, taking))),
+        None => None,
+    };
     async move {
-        let mut next = pin!(next);
-        for _ in 0..count {
-            // Polled after its end it begins anew, and finds that its target has moved on.
-            next.as_mut().await;
+        if let Some(next) = next {
+            let mut next = pin!(next);
+            for _ in 0..count {
+                // Polled after its end it begins anew, with the next lock.
+                next.as_mut().await;
+            }
         }
         locks.guards(ByTask::HOLDER)
     }
@@ -213,22 +222,25 @@ impl<'a> Taking<'a> {
         }
     }
 
+    /// Takes one after the other.
     fn each<E>(mut self, mut take: impl FnMut(&RawLock) -> Result<(), E>) -> Result<(), E> {
-        for _ in 0..self.words.len() {
-            take(self.word())?;
-            self.taken();
+        let mut next = self.words.first().copied();
+        while let Some(word) = next {
+            take(word)?;
+            next = self.taken();
         }
         Ok(())
     }
 }
 
-impl Target for Taking<'_> {
-    fn word(&self) -> &RawLock {
-        self.words[self.taken]
-    }
-
-    fn taken(&mut self) {
-        self.taken = (self.taken + 1) % self.words.len();
+impl<'a> Beside<'a> for Taking<'a> {
+    fn taken(&mut self) -> Option<&'a RawLock> {
+        self.taken += 1;
+        let next = self.words.get(self.taken).copied();
+        if next.is_none() {
+            self.taken = 0;
+        }
+        next
     }
 }
 

@@ -40,7 +40,7 @@ use std::panic::Location;
 /// waited half a millisecond, the next unlock hands it the lock, and it cannot be overtaken any more.
 /// So who waits behind `n` others is bypassed for at most half a millisecond and `n` critical
 /// sections. A future of `lock_async` stands in the same line: one that is not polled when its turn
-/// has come keeps the lock from everybody.
+/// has come keeps the lock from everybody. [`Lock::fair`] makes a lock without barging.
 ///
 /// # Panics and poison
 ///
@@ -91,6 +91,25 @@ impl<T> Lock<T> {
         /// A free lock around `value`.
         pub fn new(value: T) -> Lock<T> {
             Lock { raw: RawLock::new(), value: UnsafeCell::new(value) }
+        }
+    }
+
+    const_fn! {
+        /// A free lock around `value` that is first come, first served: nobody overtakes anybody.
+        ///
+        /// When it is freed it goes straight to the one who has waited longest, so each contended
+        /// turn costs a wake-up, and throughput under contention is a small part of that of
+        /// [`new`](Lock::new). For where the order itself matters.
+        ///
+        /// ```
+        /// use latchwork::sync::Lock;
+        ///
+        /// static PRINTER: Lock<Vec<&str>> = Lock::fair(Vec::new());
+        /// PRINTER.lock().push("page");
+        /// ```
+        #[doc(alias = "FairMutex")]
+        pub fn fair(value: T) -> Lock<T> {
+            Lock { raw: RawLock::fair(), value: UnsafeCell::new(value) }
         }
     }
 

@@ -4,7 +4,7 @@
 //! the place of the reference; so are its variance, its `Send` and its `Sync`.
 
 use super::holder::Id;
-use super::indirect::{Indirect, Target};
+use super::indirect::{Beside, Indirect};
 use super::{ByTask, ByThread, Holder, Lock, RawLock};
 use crate::GaveUp;
 use crate::wait::{Limit, WaitFuture};
@@ -12,6 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
+use std::ptr;
 use std::sync::Arc;
 
 /// The right to use what a shared [`Lock`] protects; dropping it frees the lock.
@@ -114,7 +115,9 @@ impl<T: ?Sized> Lock<T> {
         self: &Arc<Self>,
     ) -> impl Future<Output = OwnedTaskLockGuard<T>> + use<T> {
         let lock = Arc::clone(self);
-        let request = WaitFuture::new(Indirect(Arc::clone(self)));
+        // SAFETY: the word lives as long as the `Arc` beside it, which goes after the request does.
+        let word: &'static RawLock = unsafe { &*ptr::from_ref(&self.raw) };
+        let request = WaitFuture::new(Indirect::new(word, Arc::clone(self)));
         async move {
             request.await;
             OwnedLockGuard {
@@ -125,12 +128,11 @@ impl<T: ?Sized> Lock<T> {
     }
 }
 
-impl<T: ?Sized> Target for Arc<Lock<T>> {
-    fn word(&self) -> &RawLock {
-        &self.raw
+/// Keeps the lock alive while a task waits for it.
+impl<T: ?Sized> Beside<'static> for Arc<Lock<T>> {
+    fn taken(&mut self) -> Option<&'static RawLock> {
+        None
     }
-
-    fn taken(&mut self) {}
 }
 
 impl<T: ?Sized, H: Holder> OwnedLockGuard<T, H> {
