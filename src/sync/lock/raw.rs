@@ -68,7 +68,9 @@ static KIND: Kind = Kind {
 unsafe fn owner_at(address: usize) -> u32 {
     let word = ptr::with_exposed_provenance::<AtomicU32>(address);
     // SAFETY: by the caller's promise.
-    unsafe { &*word }.load(Ordering::Relaxed) >> OWNER
+    let word = unsafe { &*word }.load(Ordering::Relaxed);
+    // Anybody may release what is held without a guard.
+    if word & RAW == 0 { word >> OWNER } else { 0 }
 }
 
 /// May whoever comes take it?
