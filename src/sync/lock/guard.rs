@@ -10,10 +10,11 @@
 
 use super::holder::{Held, Id};
 use super::{ByTask, ByThread, Holder, Lock, MappedLockGuard, RawLock};
+use crate::CancelToken;
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::panic::Location;
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::ptr::NonNull;
 
 /// The right to use what a [`Lock`] protects; dropping it frees the lock.
@@ -115,7 +116,8 @@ impl<'a, T: ?Sized> LockGuard<'a, T> {
     /// Frees the lock while `f` runs, and takes it again after it, also if `f` panics.
     ///
     /// For what takes long and needs none of the value. Whoever waits may get the lock in between
-    /// and change the value: look at it again. Waits for the lock as [`Lock::lock`] does.
+    /// and change the value: look at it again. Waits for the lock as [`Lock::lock`] does, but a
+    /// deadlock that forms here is reported and never a panic, since the guard must be whole.
     ///
     /// With nothing to do in between (`|| ()`) it lets those go first who have waited for half a
     /// millisecond, for the cost of an unlock and a lock.
@@ -137,7 +139,14 @@ impl<'a, T: ?Sized> LockGuard<'a, T> {
         struct Again<'a>(&'a RawLock, u32, &'static Location<'static>);
         impl Drop for Again<'_> {
             fn drop(&mut self) {
-                self.0.lock(self.1, self.2);
+                let Again(raw, owner, place) = *self;
+                let again = panic::catch_unwind(AssertUnwindSafe(|| raw.lock(owner, place)));
+                // A deadlock that is to be a panic: there is no way back without the lock, so after
+                // the report it is waited for as before; waits with a limit are not looked at.
+                if again.is_err() {
+                    let never = CancelToken::new();
+                    while raw.lock_within(owner, &(&never).into(), place).is_err() {}
+                }
             }
         }
         let (raw, owner) = guard.raw();
