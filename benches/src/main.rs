@@ -17,9 +17,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const HELP: &str = "\
-latchwork-benches GROUP... [--rounds N] [--quick] [--only TEXT] [--json FILE]
+latchwork-benches GROUP... [--rounds N] [--sample MS] [--quick] [--only TEXT] [--json FILE]
 
     --rounds N    rounds counted, after one that is not (default 7)
+    --sample MS   milliseconds that one contender runs for in a round (default 60)
     --quick       two short rounds: whether everything runs, not how fast
     --only TEXT   only workloads whose name contains TEXT
     --json FILE   write the rows to FILE, too
@@ -63,6 +64,9 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("rounds") => arguments.effort.rounds = parser.value()?.parse()?,
+            Long("sample") => {
+                arguments.effort.sample = Duration::from_millis(parser.value()?.parse()?);
+            }
             Long("quick") => {
                 arguments.effort = Effort {
                     rounds: 2,
@@ -83,8 +87,8 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
     if let Some(unknown) = arguments.groups.iter().find(|name| !known(name)) {
         return Err(format!("no group `{unknown}`").into());
     }
-    if arguments.effort.rounds == 0 {
-        return Err("no figures without a round".into());
+    if arguments.effort.rounds == 0 || arguments.effort.sample.is_zero() {
+        return Err("no figures without a round, nor without a sample".into());
     }
     Ok(arguments)
 }
