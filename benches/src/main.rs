@@ -1,9 +1,10 @@
 //! Measures latchwork beside its peers: `cargo run --release -p latchwork-benches -- GROUP...`
 //!
 //! `groups/` says what is measured and with whom, `run` takes the contenders in turn and makes
-//! ratios of their figures, `report` prints and writes them.
+//! ratios of their figures, `report` prints and writes them. `instructions` counts instead.
 
 mod groups;
+mod instructions;
 mod report;
 mod run;
 mod work;
@@ -14,6 +15,7 @@ use report::Report;
 use run::Effort;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 const HELP: &str = "\
@@ -25,7 +27,13 @@ latchwork-benches GROUP... [--rounds N] [--sample MS] [--quick] [--only TEXT] [-
     --only TEXT   only workloads whose name contains TEXT
     --json FILE   write the rows to FILE, too
 
+latchwork-benches instructions [--only TEXT]
+    counts instructions with valgrind instead, of operations whose name contains TEXT
+
 Groups (or `all`):";
+
+/// Not a group: it has no rounds and no rows, and `all` leaves it out.
+const INSTRUCTIONS: &str = "instructions";
 
 struct Arguments {
     groups: Vec<String>,
@@ -41,6 +49,10 @@ fn main() -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("built without optimisation: these figures mean nothing (use --release)");
     }
+    not_alone();
+    if let Some(code) = instructions::child() {
+        return code;
+    }
     match arguments().and_then(measure) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -48,6 +60,17 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Makes this a program of several threads. In one that has a single thread the C library's mutexes
+/// and semaphores leave their atomic instructions out, as long as that lasts: a fourth of the time,
+/// for something that is no lock.
+fn not_alone() {
+    thread::spawn(|| {
+        loop {
+            thread::park();
+        }
+    });
 }
 
 fn arguments() -> Result<Arguments, lexopt::Error> {
@@ -83,7 +106,9 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    let known = |name: &String| name == "all" || GROUPS.iter().any(|group| group.name == name);
+    let known = |name: &String| {
+        name == INSTRUCTIONS || name == "all" || GROUPS.iter().any(|group| group.name == name)
+    };
     if let Some(unknown) = arguments.groups.iter().find(|name| !known(name)) {
         return Err(format!("no group `{unknown}`").into());
     }
@@ -122,6 +147,9 @@ fn measure(arguments: Arguments) -> Result<(), lexopt::Error> {
             }
         }
         report.close();
+    }
+    if groups.iter().any(|name| name == INSTRUCTIONS) {
+        instructions::count(&only).map_err(|problem| problem.to_string())?;
     }
     match json {
         Some(file) => report.write_json(&file).map_err(|problem| {
