@@ -14,7 +14,7 @@ use std::process::{self, Command};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How the thread behind the door ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Outcome {
     NoSystemCall,
     /// Its number.
     SystemCall(i32),
+    /// It went on and on without one.
+    NoEnd,
     /// This kernel has no filters.
     NoFilter,
 }
@@ -31,9 +33,13 @@ const OPERATION: &str = "LATCHWORK_TEST_COST";
 /// What the child says before its outcome.
 const SAYS: &str = "outcome of the sandbox: ";
 
+/// The operations take microseconds; before the parent's watchdog, whom the child would outlive.
+const LONGEST: Duration = Duration::from_secs(20);
+
 const RUNNING: i32 = -1;
 const NO_SYSTEM_CALL: i32 = -2;
 const NO_FILTER: i32 = -3;
+const NO_END: i32 = -4;
 /// One of the above, or the number of a system call.
 static OUTCOME: AtomicI32 = AtomicI32::new(RUNNING);
 
@@ -57,6 +63,7 @@ pub fn outcome_of(test: &str, operation: &str) -> Outcome {
     match outcome.trim().parse().unwrap() {
         NO_SYSTEM_CALL => Outcome::NoSystemCall,
         NO_FILTER => Outcome::NoFilter,
+        NO_END => Outcome::NoEnd,
         number => Outcome::SystemCall(number),
     }
 }
@@ -73,10 +80,15 @@ pub fn run<F: FnOnce()>(make: impl FnOnce() -> F + Send + 'static) -> ! {
         }
         end(NO_FILTER);
     });
-    while OUTCOME.load(Ordering::Acquire) == RUNNING {
-        thread::sleep(Duration::from_millis(1));
-    }
-    println!("\n{SAYS}{}", OUTCOME.load(Ordering::Acquire));
+    let begun = Instant::now();
+    let outcome = loop {
+        match OUTCOME.load(Ordering::Acquire) {
+            RUNNING if begun.elapsed() >= LONGEST => break NO_END,
+            RUNNING => thread::sleep(Duration::from_millis(1)),
+            outcome => break outcome,
+        }
+    };
+    println!("\n{SAYS}{outcome}");
     process::exit(0);
 }
 
