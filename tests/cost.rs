@@ -82,7 +82,7 @@ fn a_sleep_and_a_wake_up_are_system_calls() {
     if let Some(name) = sandbox::asked_for() {
         sandbox::run(move || match name.split_once(' ') {
             Some(("wake", name)) => wake_somebody(find(WAITS, name).unwrap()()),
-            Some(("sleep", name)) => sleep_in(find(WAITS, name).unwrap()()),
+            Some(("sleep", name)) => sleep_in(find(WAITS, name).unwrap()),
             _ => Box::new(read_the_clock()),
         });
     }
@@ -127,15 +127,22 @@ fn is_asleep(thread: libc::pid_t) -> bool {
     state.starts_with('S')
 }
 
-fn sleep_in(wait: Wait) -> Box<dyn FnOnce()> {
-    let Wait {
-        mut wait, grant, ..
-    } = wait;
+/// Waits for what another thread holds and never gives.
+fn sleep_in(make: fn() -> Wait) -> Box<dyn FnOnce()> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let Wait { wait, grant, .. } = make();
+        tell.send(wait).unwrap();
+        loop {
+            thread::park();
+            black_box(&grant);
+        }
+    });
+    let mut wait = told.recv().unwrap();
     // A program's first wait asks how many processors there are.
     wait(SHORT.into());
     Box::new(move || {
         wait(Limit::none());
-        drop(grant); // What is waited for is held in it.
     })
 }
 
