@@ -5,7 +5,7 @@
 
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
-use crate::platform::{const_fn, thread_local};
+use crate::platform::const_fn;
 use crate::wait::lot::{self, Front, Line};
 use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
 use std::cell::Cell;
@@ -290,7 +290,7 @@ fn is_overdue(front: &Front) -> bool {
     }
 }
 
-thread_local! {
+std::thread_local! {
     static UNLOCKS: Cell<u32> = const { Cell::new(0) };
 }
 
