@@ -1,0 +1,456 @@
+//! The word of a semaphore: what its bits mean, and how permits are taken, given and handed on.
+//!
+//! [`Semaphore`](super::Semaphore) and [`BoundedSemaphore`](super::BoundedSemaphore) are this word under
+//! two [`Bound`]s; the engine calls back through [`AcquireRequest`](super::request::AcquireRequest).
+//!
+//! The invariant, while the bucket is free: if the count could serve the front waiter, somebody is
+//! about to look at the line. That is whoever has put permits into the count, taken the front waiter
+//! out of the line, or been called to compete: the last of these says so by WOKEN, so that those who
+//! release in the meantime need not look, too.
+
+use super::error::Refused;
+use crate::platform::atomic::{AtomicUsize, Ordering};
+use crate::platform::const_fn;
+use crate::wait::lot::{self, Front, Line};
+use crate::wait::TASK;
+use std::marker::PhantomData;
+use std::ptr;
+use std::time::Duration;
+
+/// Somebody is parked. Set and cleared only under the bucket's lock.
+const WAITERS: usize = 1;
+/// A waiter has been called and has not competed yet. Set under the bucket's lock, before the call;
+/// cleared by the one that was called, when it competes.
+const WOKEN: usize = 1 << 1;
+/// The count is kept for the front waiter. Set and cleared only under the bucket's lock.
+const RESERVED: usize = 1 << 2;
+/// Who waits is never overtaken: RESERVED whenever WAITERS. Never changes.
+const FAIR: usize = 1 << 3;
+/// No more permits are given out. Never cleared.
+const CLOSED: usize = 1 << 4;
+/// Where the capacity begins, if there is one, and else the count.
+const FLAGS: u32 = 5;
+
+/// A waiter that has waited this long is not overtaken any more.
+const RESERVE_AFTER: Duration = Duration::from_micros(500);
+
+/// Grant tokens: the permits are yours; there were enough a moment ago, try; none for you any more.
+pub(super) const SERVED: usize = 0;
+pub(super) const COMPETE: usize = 1;
+const SHUT: usize = 2;
+const TOO_BIG: usize = 3;
+
+/// How many permits there can be.
+pub trait Bound: 'static {
+    const NAME: &'static str;
+    /// Bits of the word that hold the capacity.
+    const CAPACITY_BITS: u32;
+    /// The largest count.
+    const MOST: usize;
+}
+
+/// As many as the word can count.
+pub struct Unbounded;
+
+impl Bound for Unbounded {
+    const NAME: &'static str = "Semaphore";
+    const CAPACITY_BITS: u32 = 0;
+    const MOST: usize = isize::MAX as usize >> FLAGS;
+}
+
+/// As many as the word says beside the count.
+pub struct Bounded;
+
+impl Bound for Bounded {
+    const NAME: &'static str = "BoundedSemaphore";
+    // One bit less than the signed count, which goes as far down as up.
+    const CAPACITY_BITS: u32 = (usize::BITS - FLAGS - 1) / 2;
+    const MOST: usize = (1 << Bounded::CAPACITY_BITS) - 1;
+}
+
+/// The word of a semaphore.
+///
+/// ```text
+///   count << .. | capacity << 5 | CLOSED | FAIR | RESERVED | WOKEN | WAITERS
+///
+///   WAITERS WOKEN RESERVED   release                    acquire
+///      0      -      0       count += n                 count -= n
+///      1      0      0       count += n, look at line   count -= n, overtaking
+///      1      1      0       count += n                 count -= n, overtaking
+///      1      -      1       count += n, look at line   to the end of the line
+/// ```
+///
+/// The count is signed: it falls below zero when a capacity is lowered below what is out, and
+/// the permits that come back fill the hole first. Count and capacity change by compare-and-swap,
+/// with or without the bucket's lock, and always together with the check that allows it.
+pub struct RawSemaphore<B> {
+    word: AtomicUsize,
+    _bound: PhantomData<B>,
+}
+
+/// More permits given back than there can be.
+pub struct TooMany;
+
+impl<B: Bound> RawSemaphore<B> {
+    const SHIFT: u32 = FLAGS + B::CAPACITY_BITS;
+
+    const_fn! {
+        /// With `permits` to give, which is also the capacity if there is one.
+        pub(super) fn new(permits: usize, is_fair: bool) -> RawSemaphore<B> {
+            assert!(permits <= B::MOST, "too many permits");
+            let capacity = if B::CAPACITY_BITS == 0 { 0 } else { permits << FLAGS };
+            let flags = if is_fair { FAIR } else { 0 };
+            RawSemaphore {
+                word: AtomicUsize::new(permits << Self::SHIFT | capacity | flags),
+                _bound: PhantomData,
+            }
+        }
+    }
+
+    /// What is in the count.
+    fn count(word: usize) -> isize {
+        word as isize >> Self::SHIFT
+    }
+
+    /// What may be taken from the count by whom it is not kept for.
+    #[inline]
+    fn free(word: usize) -> usize {
+        if word & RESERVED != 0 {
+            return 0;
+        }
+        Self::count(word).max(0) as usize
+    }
+
+    fn capacity_in(word: usize) -> usize {
+        if B::CAPACITY_BITS == 0 {
+            B::MOST
+        } else {
+            word >> FLAGS & B::MOST
+        }
+    }
+
+    /// `word` with `n` permits more, if so many can have been out.
+    #[inline]
+    fn add(word: usize, n: usize) -> Option<usize> {
+        let room = Self::capacity_in(word) as isize - Self::count(word);
+        (n <= room as usize).then(|| word.wrapping_add(n << Self::SHIFT))
+    }
+
+    /// Takes `n` permits if they may be taken. Acquire pairs with the Release of whoever gave them.
+    #[inline]
+    pub(super) fn try_acquire(&self, n: usize) -> Option<Result<(), Refused>> {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            if let Some(refused) = Self::refusal(seen, n) {
+                return Some(Err(refused));
+            }
+            if Self::free(seen) < n {
+                return None;
+            }
+            match self.word.compare_exchange_weak(
+                seen,
+                seen - (n << Self::SHIFT),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(Ok(())),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Why nobody can have `n` permits, now or later.
+    #[inline]
+    fn refusal(word: usize, n: usize) -> Option<Refused> {
+        if word & CLOSED != 0 {
+            Some(Refused::Closed)
+        } else if n > Self::capacity_in(word) {
+            Some(Refused::OverCapacity)
+        } else {
+            None
+        }
+    }
+
+    /// Gives `n` permits.
+    #[inline]
+    pub(super) fn release(&self, n: usize) -> Result<(), TooMany> {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let wanted = Self::add(seen, n).ok_or(TooMany)?;
+            // Release pairs with the Acquire of whoever takes these permits.
+            match self.word.compare_exchange_weak(
+                seen,
+                wanted,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => seen = now,
+            }
+        }
+        // Who is called to compete and has not done it yet will look at the line for us; but it
+        // must not be left to a newcomer what is kept for the front waiter.
+        if seen & WAITERS != 0 && seen & (WOKEN | RESERVED) != WOKEN {
+            self.look_at_line();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn look_at_line(&self) {
+        lot::line(self.address(), |line| self.serve(line));
+    }
+
+    /// Serves the line in order as far as the count goes, and sets WAITERS and RESERVED right.
+    ///
+    /// A task, and a waiter that must not be overtaken any more, is given its permits. The first of the
+    /// others is called: its permits stay in the count, for it or for who is quicker. Those behind
+    /// it are given what there is beyond that, so that nobody is woken without a permit to win.
+    ///
+    /// A waiter's tag is how many it wants.
+    pub(super) fn serve(&self, line: &mut Line<'_>) {
+        // What the waiter called here is to find in the count.
+        let mut left_to_win = 0;
+        let mut seen = self.word.load(Ordering::Relaxed);
+        while let Some(front) = line.front() {
+            let n = front.tag;
+            let is_kept = seen & FAIR != 0 || is_overdue(&front);
+            let may_win = Self::count(seen).max(0) as usize;
+            let is_last = !line.has_second();
+            if may_win < n + left_to_win {
+                let reserved = if is_kept { RESERVED } else { 0 };
+                match self.replace(seen, seen & !RESERVED | reserved) {
+                    Ok(_) => return,
+                    Err(now) => seen = now,
+                }
+                continue;
+            }
+            let marks = if is_last { WAITERS | RESERVED } else { 0 };
+            if is_kept || front.thread == TASK || left_to_win > 0 {
+                match self.replace(seen, (seen & !marks) - (n << Self::SHIFT)) {
+                    Ok(now) => seen = now,
+                    Err(now) => {
+                        seen = now;
+                        continue;
+                    }
+                }
+                if !line.grant_front(SERVED) {
+                    // It has given up; so these go to the next.
+                    seen = self.put_back(n);
+                }
+            } else if seen & WOKEN != 0 {
+                // It will look at the line when it has competed.
+                match self.replace(seen, seen & !RESERVED) {
+                    Ok(_) => return,
+                    Err(now) => seen = now,
+                }
+            } else {
+                // Before the call: who is called may compete at once.
+                match self.replace(seen, seen & !(marks | RESERVED) | WOKEN) {
+                    Ok(now) => seen = now,
+                    Err(now) => {
+                        seen = now;
+                        continue;
+                    }
+                }
+                if line.grant_front(COMPETE) {
+                    left_to_win = n;
+                } else {
+                    // Nobody to come, so what has been released on the strength of it is ours to see.
+                    seen = self.word.fetch_and(!WOKEN, Ordering::Relaxed) & !WOKEN;
+                }
+            }
+        }
+        if seen & (WAITERS | RESERVED) != 0 {
+            self.word
+                .fetch_and(!(WAITERS | RESERVED), Ordering::Relaxed);
+        }
+    }
+
+    /// One change of the word by who looks at the line; returns what the word is now.
+    ///
+    /// Acquire: what the givers of these permits did goes on to the waiter, who acquires it from the
+    /// state of its wait. Without a change there is nothing to write: a `seen` that is out of
+    /// date has been changed by somebody who looks at the line later, or leaves it to one who will.
+    fn replace(&self, seen: usize, wanted: usize) -> Result<usize, usize> {
+        if seen == wanted {
+            return Ok(seen);
+        }
+        self.word
+            .compare_exchange(seen, wanted, Ordering::Acquire, Ordering::Relaxed)
+            .map(|_| wanted)
+    }
+
+    /// Returns to the count what was taken from it under this same lock; returns the word. Relaxed:
+    /// what the givers did is still released, since nothing but read-modify-writes touches the word.
+    fn put_back(&self, n: usize) -> usize {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            // Full only if somebody has released permits that nobody had.
+            let wanted = Self::add(seen, n).unwrap_or(seen);
+            match self.word.compare_exchange_weak(
+                seen,
+                wanted,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return wanted,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// What a waiter does that has been called: takes `n` permits if they are there still, and looks
+    /// at the line on behalf of those who have released and relied on it.
+    pub(super) fn compete(&self, n: usize) -> Option<Result<(), Refused>> {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let (outcome, taken) = match Self::refusal(seen, n) {
+                Some(refused) => (Some(Err(refused)), 0),
+                None if Self::free(seen) >= n => (Some(Ok(())), n),
+                None => (None, 0),
+            };
+            let wanted = (seen & !WOKEN) - (taken << Self::SHIFT);
+            match self.word.compare_exchange_weak(
+                seen,
+                wanted,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    if wanted & WAITERS != 0 && Self::count(wanted) > 0 {
+                        self.look_at_line();
+                    }
+                    return outcome;
+                }
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Marks the word for somebody who wants `n` permits and is about to be linked; the bucket is
+    /// locked. False if another attempt may succeed.
+    pub(super) fn enlist(&self, n: usize) -> bool {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            if Self::free(seen) >= n || Self::refusal(seen, n).is_some() {
+                return false;
+            }
+            let marks = if seen & FAIR != 0 {
+                WAITERS | RESERVED
+            } else {
+                WAITERS
+            };
+            // A CAS even if the marks are there: it must be this count that is too small.
+            match self.word.compare_exchange_weak(
+                seen,
+                seen | marks,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Takes up to `n` permits that nobody is kept waiting for; returns how many.
+    pub(super) fn take_free(&self, n: usize) -> usize {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let taken = Self::free(seen).min(n);
+            match self.word.compare_exchange_weak(
+                seen,
+                seen - (taken << Self::SHIFT),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return taken,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    pub(super) fn available(&self) -> usize {
+        Self::free(self.word.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & WAITERS != 0
+    }
+
+    pub(super) fn is_fair(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & FAIR != 0
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.word.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Gives out no more permits; whether this call did it.
+    pub(super) fn close(&self) -> bool {
+        let before = self.word.fetch_or(CLOSED, Ordering::AcqRel);
+        if before & WAITERS != 0 {
+            lot::line(self.address(), |line| {
+                line.grant_where(|_| Some(SHUT));
+                self.serve(line);
+            });
+        }
+        before & CLOSED == 0
+    }
+
+    pub(super) fn address(&self) -> usize {
+        ptr::from_ref(&self.word).expose_provenance()
+    }
+}
+
+impl RawSemaphore<Bounded> {
+    pub(super) fn capacity(&self) -> usize {
+        Self::capacity_in(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Adds to the count, or takes from it, what there are more or fewer from now on.
+    pub(super) fn set_capacity(&self, capacity: usize) {
+        assert!(capacity <= Bounded::MOST, "too many permits");
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let before = Self::capacity_in(seen);
+            let rest = seen & !(Bounded::MOST << FLAGS) | capacity << FLAGS;
+            let wanted = rest
+                .wrapping_add(capacity << Self::SHIFT)
+                .wrapping_sub(before << Self::SHIFT);
+            match self.word.compare_exchange_weak(
+                seen,
+                wanted,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => seen = now,
+            }
+        }
+        if seen & WAITERS != 0 {
+            lot::line(self.address(), |line| {
+                line.grant_where(|n| (n > self.capacity()).then_some(TOO_BIG));
+                self.serve(line);
+            });
+        }
+    }
+}
+
+/// What the token of a waiter says that was neither served nor called.
+pub(super) fn refused(token: usize) -> Refused {
+    match token {
+        TOO_BIG => Refused::OverCapacity,
+        _ => Refused::Closed,
+    }
+}
+
+/// Overtaken for so long, or (there is no time in a model) so often, that it is its turn.
+fn is_overdue(front: &Front) -> bool {
+    if cfg!(loom) {
+        front.again
+    } else {
+        front.since.elapsed() >= RESERVE_AFTER
+    }
+}

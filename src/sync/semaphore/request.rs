@@ -1,0 +1,125 @@
+//! One acquire, as the engine sees it, and the blocking ways to run it.
+
+use super::error::{AcquireError, Refused, TryAcquireError};
+use super::raw::{self, Bound, COMPETE, RawSemaphore, SERVED};
+use super::{AnySemaphore, Sealed};
+use crate::wait::lot::Line;
+use crate::wait::{Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
+use std::future::Future;
+use std::ops::Deref;
+use std::panic::Location;
+
+/// Wants `n` permits of what `of` leads to: a reference, or the `Arc` of a future that lives on its
+/// own.
+struct AcquireRequest<H> {
+    of: H,
+    n: usize,
+}
+
+impl<H: Deref<Target: AnySemaphore>> AcquireRequest<H> {
+    fn raw(&self) -> &RawSemaphore<<H::Target as Sealed>::Bound> {
+        self.of.raw()
+    }
+}
+
+impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
+    type Output = Result<(), Refused>;
+    const KIND: &'static Kind = &Kind {
+        name: <<H::Target as Sealed>::Bound as Bound>::NAME,
+        owner: None,
+    };
+
+    fn address(&self) -> usize {
+        self.raw().address()
+    }
+
+    #[inline]
+    fn attempt(&mut self) -> Option<Result<(), Refused>> {
+        self.raw().try_acquire(self.n)
+    }
+
+    fn crowded(&self) -> bool {
+        self.raw().is_waited_for()
+    }
+
+    fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
+        self.raw().enlist(self.n).then_some(self.n)
+    }
+
+    fn granted(&mut self, token: usize) -> Option<Result<(), Refused>> {
+        match token {
+            SERVED => Some(Ok(())),
+            COMPETE => self.raw().compete(self.n),
+            other => Some(Err(raw::refused(other))),
+        }
+    }
+
+    fn leave(&mut self, line: &mut Line<'_>, _tag: usize) {
+        // It may have been the front, and those behind it want less.
+        self.raw().serve(line);
+    }
+
+    fn decline(&mut self, token: usize) {
+        let is_ours = match token {
+            SERVED => true,
+            COMPETE => matches!(self.raw().compete(self.n), Some(Ok(()))),
+            _ => false,
+        };
+        if is_ours {
+            // Refused only if somebody has released permits that nobody had.
+            let _ = self.raw().release(self.n);
+        }
+    }
+}
+
+#[inline]
+pub(super) fn acquire<S: AnySemaphore>(
+    of: &S,
+    n: usize,
+    place: &'static Location<'static>,
+) -> Result<(), AcquireError> {
+    let mut request = AcquireRequest { of, n };
+    match request.attempt() {
+        Some(done) => done,
+        None => wait_for_ever(&mut request, place),
+    }
+    .map_err(AcquireError::from)
+}
+
+#[inline]
+pub(super) fn try_acquire<S: AnySemaphore>(of: &S, n: usize) -> Result<(), TryAcquireError> {
+    match of.raw().try_acquire(n) {
+        Some(done) => done.map_err(TryAcquireError::from),
+        None => Err(TryAcquireError::NoPermits),
+    }
+}
+
+#[inline]
+pub(super) fn acquire_within<S: AnySemaphore>(
+    of: &S,
+    n: usize,
+    limit: &Limit<'_>,
+    place: &'static Location<'static>,
+) -> Result<(), AcquireError> {
+    let mut request = AcquireRequest { of, n };
+    match request.attempt() {
+        Some(done) => done,
+        None => wait(&mut request, limit, place)?,
+    }
+    .map_err(AcquireError::from)
+}
+
+/// A second handle serves the wait, so that the first can go into the permit.
+#[track_caller]
+pub(super) fn acquire_async<H: Deref<Target: AnySemaphore> + Clone>(
+    of: H,
+    n: usize,
+) -> impl Future<Output = Result<H, AcquireError>> {
+    let waiting = WaitFuture::new(AcquireRequest { of: of.clone(), n });
+    async move {
+        match waiting.await {
+            Ok(()) => Ok(of),
+            Err(why) => Err(AcquireError::from(why)),
+        }
+    }
+}
