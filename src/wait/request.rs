@@ -36,6 +36,9 @@ pub(crate) trait Request {
     /// A granter gave `token`. `None`: it was only a call to try again, and the try failed.
     fn granted(&mut self, token: usize) -> Option<Self::Output>;
 
+    /// Gives up: whatever a call obliges the called one to is somebody else's from now on.
+    fn resign(&mut self) {}
+
     /// Gave up and left the line: repairs the word, gives back what the tag says it was given.
     fn leave(&mut self, line: &mut Line<'_>, tag: usize);
 
@@ -83,12 +86,18 @@ pub(crate) fn wait<R: Request>(
             continue;
         }
         request.parked();
-        match waiter.sleep(limit) {
+        match waiter.sleep(limit, std::mem::replace(&mut spin, Spin::new())) {
             GRANTED => {
                 if let Some(output) = request.granted(waiter.token()) {
                     return Ok(output);
                 }
                 ticket.again = true;
+                spin = Spin::new();
+                while spin.turn() {
+                    if let Some(output) = request.attempt() {
+                        return Ok(output);
+                    }
+                }
                 if let Err(why) = limit.check() {
                     return last_attempt(request, why);
                 }
@@ -104,10 +113,13 @@ pub(crate) fn wait<R: Request>(
 /// Not waiting any more. Who gives up because of the time takes what is there by now; who was
 /// cancelled wants nothing.
 fn last_attempt<R: Request>(request: &mut R, why: GaveUp) -> Result<R::Output, GaveUp> {
-    match why {
-        GaveUp::TimedOut => request.attempt().ok_or(why),
-        GaveUp::Cancelled => Err(why),
+    if why == GaveUp::TimedOut
+        && let Some(output) = request.attempt()
+    {
+        return Ok(output);
     }
+    request.resign();
+    Err(why)
 }
 
 /// [`wait`] without a limit.

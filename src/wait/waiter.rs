@@ -17,7 +17,7 @@
 //! afterwards: the waiter may be gone the next instant. Hence [`Waiter::settle`], which copies what
 //! waking needs *before* the CAS and returns it.
 
-use super::Limit;
+use super::{Limit, Spin};
 use crate::GaveUp;
 use crate::panic::contain;
 use crate::platform::atomic::{AtomicU32, Ordering};
@@ -152,11 +152,17 @@ impl Waiter {
         }
     }
 
-    /// Sleeps until the wait is decided, by somebody else or by the limit. Called by the waiter.
-    pub(crate) fn sleep(&self, limit: &Limit<'_>) -> u32 {
+    /// Waits until the wait is decided, by somebody else or by the limit: awake while `spin` has turns
+    /// left, then asleep. Called by the waiter.
+    pub(crate) fn sleep(&self, limit: &Limit<'_>, mut spin: Spin) -> u32 {
         // Dropped, and so taken out of the token's reach, before the node can go away.
         let _registrations = limit.register(self);
         let deadline = limit.deadline();
+        while spin.turn() {
+            if let Some(state) = self.decided() {
+                return state;
+            }
+        }
         let _ = self
             .state
             .compare_exchange(WAITING, ASLEEP, Ordering::Relaxed, Ordering::Relaxed);
