@@ -5,23 +5,23 @@
 //!
 //! The invariant, while the bucket is free: if the count could serve the front waiter, somebody is
 //! about to look at the line. That is whoever has put permits into the count, taken the front waiter
-//! out of the line, or been called to compete: the last of these says so by WOKEN, so that those who
+//! out of the line, or been called to compete: the last of these says so by CALLED, so that those who
 //! release in the meantime need not look, too.
 
 use super::error::Refused;
 use crate::platform::atomic::{AtomicUsize, Ordering};
 use crate::platform::const_fn;
-use crate::wait::lot::{self, Front, Line};
 use crate::wait::TASK;
+use crate::wait::lot::{self, Front, Line};
 use std::marker::PhantomData;
 use std::ptr;
 use std::time::Duration;
 
 /// Somebody is parked. Set and cleared only under the bucket's lock.
 const WAITERS: usize = 1;
-/// A waiter has been called and has not competed yet. Set under the bucket's lock, before the call;
-/// cleared by the one that was called, when it competes.
-const WOKEN: usize = 1 << 1;
+/// A waiter has been called and is awake, trying. Set under the bucket's lock, before the call; cleared
+/// by the called one, in the step by which it takes its permits, lines up again, or resigns.
+const CALLED: usize = 1 << 1;
 /// The count is kept for the front waiter. Set and cleared only under the bucket's lock.
 const RESERVED: usize = 1 << 2;
 /// Who waits is never overtaken: RESERVED whenever WAITERS. Never changes.
@@ -71,9 +71,9 @@ impl Bound for Bounded {
 /// The word of a semaphore.
 ///
 /// ```text
-///   count << .. | capacity << 5 | CLOSED | FAIR | RESERVED | WOKEN | WAITERS
+///   count << .. | capacity << 5 | CLOSED | FAIR | RESERVED | CALLED | WAITERS
 ///
-///   WAITERS WOKEN RESERVED   release                    acquire
+///   WAITERS CALLED RESERVED   release                    acquire
 ///      0      -      0       count += n                 count -= n
 ///      1      0      0       count += n, look at line   count -= n, overtaking
 ///      1      1      0       count += n                 count -= n, overtaking
@@ -107,9 +107,14 @@ impl<B: Bound> RawSemaphore<B> {
         }
     }
 
-    /// What is in the count.
     fn count(word: usize) -> isize {
         word as isize >> Self::SHIFT
+    }
+
+    /// What may be taken from the count by whom it is kept for.
+    #[inline]
+    fn in_count(word: usize) -> usize {
+        Self::count(word).max(0) as usize
     }
 
     /// What may be taken from the count by whom it is not kept for.
@@ -118,7 +123,7 @@ impl<B: Bound> RawSemaphore<B> {
         if word & RESERVED != 0 {
             return 0;
         }
-        Self::count(word).max(0) as usize
+        Self::in_count(word)
     }
 
     fn capacity_in(word: usize) -> usize {
@@ -190,7 +195,7 @@ impl<B: Bound> RawSemaphore<B> {
         }
         // Who is called to compete and has not done it yet will look at the line for us; but it
         // must not be left to a newcomer what is kept for the front waiter.
-        if seen & WAITERS != 0 && seen & (WOKEN | RESERVED) != WOKEN {
+        if seen & WAITERS != 0 && seen & (CALLED | RESERVED) != CALLED {
             self.look_at_line();
         }
         Ok(())
@@ -215,9 +220,8 @@ impl<B: Bound> RawSemaphore<B> {
         while let Some(front) = line.front() {
             let n = front.tag;
             let is_kept = seen & FAIR != 0 || is_overdue(&front);
-            let may_win = Self::count(seen).max(0) as usize;
             let is_last = !line.has_second();
-            if may_win < n + left_to_win {
+            if Self::in_count(seen) < n + left_to_win {
                 let reserved = if is_kept { RESERVED } else { 0 };
                 match self.replace(seen, seen & !RESERVED | reserved) {
                     Ok(_) => return,
@@ -238,15 +242,15 @@ impl<B: Bound> RawSemaphore<B> {
                     // It has given up; so these go to the next.
                     seen = self.put_back(n);
                 }
-            } else if seen & WOKEN != 0 {
-                // It will look at the line when it has competed.
+            } else if seen & CALLED != 0 {
+                // The called one will look at the line.
                 match self.replace(seen, seen & !RESERVED) {
                     Ok(_) => return,
                     Err(now) => seen = now,
                 }
             } else {
                 // Before the call: who is called may compete at once.
-                match self.replace(seen, seen & !(marks | RESERVED) | WOKEN) {
+                match self.replace(seen, seen & !(marks | RESERVED) | CALLED) {
                     Ok(now) => seen = now,
                     Err(now) => {
                         seen = now;
@@ -257,7 +261,7 @@ impl<B: Bound> RawSemaphore<B> {
                     left_to_win = n;
                 } else {
                     // Nobody to come, so what has been released on the strength of it is ours to see.
-                    seen = self.word.fetch_and(!WOKEN, Ordering::Relaxed) & !WOKEN;
+                    seen = self.word.fetch_and(!CALLED, Ordering::Relaxed) & !CALLED;
                 }
             }
         }
@@ -300,17 +304,19 @@ impl<B: Bound> RawSemaphore<B> {
         }
     }
 
-    /// What a waiter does that has been called: takes `n` permits if they are there still, and looks
-    /// at the line on behalf of those who have released and relied on it.
+    /// What a waiter does that has been called: takes `n` permits if they are there still. It was in
+    /// front of whoever they may be kept for now.
     pub(super) fn compete(&self, n: usize) -> Option<Result<(), Refused>> {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            let (outcome, taken) = match Self::refusal(seen, n) {
-                Some(refused) => (Some(Err(refused)), 0),
-                None if Self::free(seen) >= n => (Some(Ok(())), n),
-                None => (None, 0),
-            };
-            let wanted = (seen & !WOKEN) - (taken << Self::SHIFT);
+            if let Some(refused) = Self::refusal(seen, n) {
+                self.resign();
+                return Some(Err(refused));
+            }
+            if Self::in_count(seen) < n {
+                return None;
+            }
+            let wanted = (seen & !CALLED) - (n << Self::SHIFT);
             match self.word.compare_exchange_weak(
                 seen,
                 wanted,
@@ -318,22 +324,37 @@ impl<B: Bound> RawSemaphore<B> {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    if wanted & WAITERS != 0 && Self::count(wanted) > 0 {
-                        self.look_at_line();
-                    }
-                    return outcome;
+                    self.has_answered(wanted);
+                    return Some(Ok(()));
                 }
                 Err(now) => seen = now,
             }
         }
     }
 
-    /// Marks the word for somebody who wants `n` permits and is about to be linked; the bucket is
-    /// locked. False if another attempt may succeed.
-    pub(super) fn enlist(&self, n: usize) -> bool {
+    /// The called one does not compete any more.
+    pub(super) fn resign(&self) {
+        self.has_answered(self.word.fetch_and(!CALLED, Ordering::Relaxed) & !CALLED);
+    }
+
+    /// What the called one owes those who have released and relied on it, given the word after.
+    fn has_answered(&self, after: usize) {
+        if after & WAITERS != 0 && Self::in_count(after) > 0 {
+            self.look_at_line();
+        }
+    }
+
+    /// Marks the word for somebody who wants `n` permits and is about to be linked, at the front if
+    /// it has been called; the bucket is locked. False if another attempt may succeed.
+    pub(super) fn enlist(&self, n: usize, is_called: bool) -> bool {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            if Self::free(seen) >= n || Self::refusal(seen, n).is_some() {
+            let (within_reach, answered) = if is_called {
+                (Self::in_count(seen), CALLED)
+            } else {
+                (Self::free(seen), 0)
+            };
+            if within_reach >= n || Self::refusal(seen, n).is_some() {
                 return false;
             }
             let marks = if seen & FAIR != 0 {
@@ -344,7 +365,7 @@ impl<B: Bound> RawSemaphore<B> {
             // A CAS even if the marks are there: it must be this count that is too small.
             match self.word.compare_exchange_weak(
                 seen,
-                seen | marks,
+                seen & !answered | marks,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {

@@ -14,9 +14,20 @@ use std::panic::Location;
 struct AcquireRequest<H> {
     of: H,
     n: usize,
+    /// It has been called, and CALLED in the word means this one.
+    called: bool,
 }
 
 impl<H: Deref<Target: AnySemaphore>> AcquireRequest<H> {
+    #[inline]
+    fn new(of: H, n: usize) -> AcquireRequest<H> {
+        AcquireRequest {
+            of,
+            n,
+            called: false,
+        }
+    }
+
     fn raw(&self) -> &RawSemaphore<<H::Target as Sealed>::Bound> {
         self.of.raw()
     }
@@ -33,9 +44,13 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
         self.raw().address()
     }
 
-    #[inline]
     fn attempt(&mut self) -> Option<Result<(), Refused>> {
-        self.raw().try_acquire(self.n)
+        if !self.called {
+            return self.raw().try_acquire(self.n);
+        }
+        let done = self.raw().compete(self.n)?;
+        self.called = false;
+        Some(done)
     }
 
     fn crowded(&self) -> bool {
@@ -43,14 +58,28 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
     }
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
-        self.raw().enlist(self.n).then_some(self.n)
+        if !self.raw().enlist(self.n, self.called) {
+            return None;
+        }
+        self.called = false;
+        Some(self.n)
     }
 
     fn granted(&mut self, token: usize) -> Option<Result<(), Refused>> {
         match token {
             SERVED => Some(Ok(())),
-            COMPETE => self.raw().compete(self.n),
+            COMPETE => {
+                self.called = true;
+                self.attempt()
+            }
             other => Some(Err(raw::refused(other))),
+        }
+    }
+
+    fn resign(&mut self) {
+        if self.called {
+            self.called = false;
+            self.raw().resign();
         }
     }
 
@@ -60,14 +89,11 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
     }
 
     fn decline(&mut self, token: usize) {
-        let is_ours = match token {
-            SERVED => true,
-            COMPETE => matches!(self.raw().compete(self.n), Some(Ok(()))),
-            _ => false,
-        };
-        if is_ours {
+        match token {
             // Refused only if somebody has released permits that nobody had.
-            let _ = self.raw().release(self.n);
+            SERVED => drop(self.raw().release(self.n)),
+            COMPETE => self.raw().resign(),
+            _ => {}
         }
     }
 }
@@ -78,10 +104,9 @@ pub(super) fn acquire<S: AnySemaphore>(
     n: usize,
     place: &'static Location<'static>,
 ) -> Result<(), AcquireError> {
-    let mut request = AcquireRequest { of, n };
-    match request.attempt() {
+    match of.raw().try_acquire(n) {
         Some(done) => done,
-        None => wait_for_ever(&mut request, place),
+        None => wait_for_ever(&mut AcquireRequest::new(of, n), place),
     }
     .map_err(AcquireError::from)
 }
@@ -101,10 +126,9 @@ pub(super) fn acquire_within<S: AnySemaphore>(
     limit: &Limit<'_>,
     place: &'static Location<'static>,
 ) -> Result<(), AcquireError> {
-    let mut request = AcquireRequest { of, n };
-    match request.attempt() {
+    match of.raw().try_acquire(n) {
         Some(done) => done,
-        None => wait(&mut request, limit, place)?,
+        None => wait(&mut AcquireRequest::new(of, n), limit, place)?,
     }
     .map_err(AcquireError::from)
 }
@@ -115,7 +139,7 @@ pub(super) fn acquire_async<H: Deref<Target: AnySemaphore> + Clone>(
     of: H,
     n: usize,
 ) -> impl Future<Output = Result<H, AcquireError>> {
-    let waiting = WaitFuture::new(AcquireRequest { of: of.clone(), n });
+    let waiting = WaitFuture::new(AcquireRequest::new(of.clone(), n));
     async move {
         match waiting.await {
             Ok(()) => Ok(of),
