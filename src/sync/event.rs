@@ -73,11 +73,14 @@ impl Event {
     }
 
     /// Puts the flag up and releases everybody who waits. Returns whether it was down.
+    #[inline]
+    #[doc(alias = "notify_all")]
     pub fn set(&self) -> bool {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             // An event that is up must still publish what this caller did before: a CAS to the same
-            // value, whose Release continues the chain that waiters acquire.
+            // value, whose Release continues the chain that waiters acquire. A load would leave out who
+            // clears the flag after us and then looks at what we announced: see `clear`.
             let wanted = if seen & SET == 0 {
                 seen.wrapping_add(GENERATION) | SET
             } else {
@@ -111,6 +114,8 @@ impl Event {
     }
 
     /// Takes the flag down. Returns whether it was up; what its setters did before is visible then.
+    #[inline]
+    #[doc(alias = "reset")]
     pub fn clear(&self) -> bool {
         // Acquire: who clears, then looks, and then waits again must see what any `set` announced
         // that this clear takes back, a `set` that found the flag up included.
