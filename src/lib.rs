@@ -6,8 +6,9 @@
 //! | `threading.Lock`, `std::sync::Mutex` | [`sync::Lock`] |
 //! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
 //! | `threading.Event` | [`sync::Event`] |
-//! | `threading.Semaphore` | [`sync::Semaphore`] |
+//! | `threading.Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
+//! | `threading.Thread` | [`thread::spawn`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
@@ -77,6 +78,7 @@ pub mod debug;
 pub mod executor;
 pub mod queue;
 pub mod sync;
+pub mod thread;
 
 pub use error::{GaveUp, Shutdown};
 pub use wait::{CancelToken, Limit};

@@ -5,14 +5,20 @@
 //! blocks at most so long, and `op_async()` is a future for any runtime. A call that gives up has
 //! changed nothing.
 
+pub(crate) mod completion;
 mod condition;
 mod event;
 mod lock;
+mod lock_all;
 mod semaphore;
 
 pub use condition::Condition;
 pub use event::Event;
-pub use lock::{Lock, LockGuard, TaskLockGuard};
+pub use lock::{
+    ByTask, ByThread, Holder, Lock, LockGuard, MappedLockGuard, MappedTaskLockGuard, NotLocked,
+    OwnedLockGuard, OwnedTaskLockGuard, TaskLockGuard,
+};
+pub use lock_all::{LockSet, lock_all, lock_all_async, lock_all_within, try_lock_all};
 pub use semaphore::{
     AcquireError, AnySemaphore, BoundedSemaphore, OwnedPermit, Permit, Semaphore, TooManyPermits,
     TooManyReleases, TryAcquireError,

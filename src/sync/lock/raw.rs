@@ -68,7 +68,9 @@ static KIND: Kind = Kind {
 unsafe fn owner_at(address: usize) -> u32 {
     let word = ptr::with_exposed_provenance::<AtomicU32>(address);
     // SAFETY: by the caller's promise.
-    unsafe { &*word }.load(Ordering::Relaxed) >> OWNER
+    let word = unsafe { &*word }.load(Ordering::Relaxed);
+    // Anybody may release what is held without a guard.
+    if word & RAW == 0 { word >> OWNER } else { 0 }
 }
 
 /// May whoever comes take it?
@@ -304,8 +306,9 @@ impl Request for LockRequest<'_> {
         Some(())
     }
 
+    /// Whoever is awake should have it before somebody is woken for it; fairness is the line's affair.
     fn crowded(&self) -> bool {
-        self.lock.word.load(Ordering::Relaxed) & WAITERS != 0
+        false
     }
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {

@@ -400,6 +400,10 @@ impl<B: Bound> RawSemaphore<B> {
         self.word.load(Ordering::Relaxed) & WAITERS != 0
     }
 
+    pub(super) fn is_reserved(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & RESERVED != 0
+    }
+
     pub(super) fn is_fair(&self) -> bool {
         self.word.load(Ordering::Relaxed) & FAIR != 0
     }

@@ -53,8 +53,9 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
         Some(done)
     }
 
+    /// Whoever is awake should have a permit before somebody is woken for it, unless it is kept.
     fn crowded(&self) -> bool {
-        self.raw().is_waited_for()
+        self.raw().is_reserved()
     }
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
