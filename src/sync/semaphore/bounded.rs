@@ -1,7 +1,8 @@
 //! [`BoundedSemaphore`]: permits that cannot become more than a capacity, which can change.
 
 use super::faces::acquire_faces;
-use super::raw::{Bound, Bounded, RawSemaphore};
+use super::raw::RawSemaphore;
+use super::word::{Bound, Bounded};
 use super::{
     AcquireError, AnySemaphore, OwnedPermit, Permit, Sealed, TooManyReleases, TryAcquireError,
     request,

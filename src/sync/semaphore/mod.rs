@@ -6,6 +6,7 @@ mod faces;
 mod permit;
 mod raw;
 mod request;
+mod word;
 
 pub use bounded::BoundedSemaphore;
 pub use error::{AcquireError, TooManyPermits, TooManyReleases, TryAcquireError};
@@ -14,11 +15,12 @@ pub use permit::{OwnedPermit, Permit};
 use crate::platform::const_fn;
 use crate::wait::Limit;
 use faces::acquire_faces;
-use raw::{Bound, RawSemaphore, Unbounded};
+use raw::RawSemaphore;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
+use word::{Bound, Unbounded};
 
 /// A number of permits: `acquire` takes, and waits when there are too few; `release` gives.
 ///
@@ -147,7 +149,8 @@ pub trait AnySemaphore: Sealed {}
 use sealed::Sealed;
 
 mod sealed {
-    use super::raw::{Bound, RawSemaphore};
+    use super::raw::RawSemaphore;
+    use super::word::Bound;
 
     pub trait Sealed {
         type Bound: Bound;

@@ -9,6 +9,7 @@
 //! release in the meantime need not look, too.
 
 use super::error::Refused;
+use super::word::{Bound, Bounded, CALLED, CLOSED, FAIR, FLAGS, RESERVED, WAITERS};
 use crate::platform::atomic::{AtomicUsize, Ordering};
 use crate::platform::const_fn;
 use crate::wait::TASK;
@@ -16,20 +17,6 @@ use crate::wait::lot::{self, Front, Line};
 use std::marker::PhantomData;
 use std::ptr;
 use std::time::Duration;
-
-/// Somebody is parked. Set and cleared only under the bucket's lock.
-const WAITERS: usize = 1;
-/// A waiter has been called and is awake, trying. Set under the bucket's lock, before the call; cleared
-/// by the called one, in the step by which it takes its permits, lines up again, or resigns.
-const CALLED: usize = 1 << 1;
-/// The count is kept for the front waiter. Set and cleared only under the bucket's lock.
-const RESERVED: usize = 1 << 2;
-/// Who waits is never overtaken: RESERVED whenever WAITERS. Never changes.
-const FAIR: usize = 1 << 3;
-/// No more permits are given out. Never cleared.
-const CLOSED: usize = 1 << 4;
-/// Where the capacity begins, if there is one, and else the count.
-const FLAGS: u32 = 5;
 
 /// A waiter that has waited this long is not overtaken any more.
 const RESERVE_AFTER: Duration = Duration::from_micros(500);
@@ -39,34 +26,6 @@ pub(super) const SERVED: usize = 0;
 pub(super) const COMPETE: usize = 1;
 const SHUT: usize = 2;
 const TOO_BIG: usize = 3;
-
-/// How many permits there can be.
-pub trait Bound: 'static {
-    const NAME: &'static str;
-    /// Bits of the word that hold the capacity.
-    const CAPACITY_BITS: u32;
-    /// The largest count.
-    const MOST: usize;
-}
-
-/// As many as the word can count.
-pub struct Unbounded;
-
-impl Bound for Unbounded {
-    const NAME: &'static str = "Semaphore";
-    const CAPACITY_BITS: u32 = 0;
-    const MOST: usize = isize::MAX as usize >> FLAGS;
-}
-
-/// As many as the word says beside the count.
-pub struct Bounded;
-
-impl Bound for Bounded {
-    const NAME: &'static str = "BoundedSemaphore";
-    // One bit less than the signed count, which goes as far down as up.
-    const CAPACITY_BITS: u32 = (usize::BITS - FLAGS - 1) / 2;
-    const MOST: usize = (1 << Bounded::CAPACITY_BITS) - 1;
-}
 
 /// The word of a semaphore.
 ///
@@ -92,8 +51,6 @@ pub struct RawSemaphore<B> {
 pub struct TooMany;
 
 impl<B: Bound> RawSemaphore<B> {
-    const SHIFT: u32 = FLAGS + B::CAPACITY_BITS;
-
     const_fn! {
         /// With `permits` to give, which is also the capacity if there is one.
         pub(super) fn new(permits: usize, is_fair: bool) -> RawSemaphore<B> {
@@ -101,44 +58,10 @@ impl<B: Bound> RawSemaphore<B> {
             let capacity = if B::CAPACITY_BITS == 0 { 0 } else { permits << FLAGS };
             let flags = if is_fair { FAIR } else { 0 };
             RawSemaphore {
-                word: AtomicUsize::new(permits << Self::SHIFT | capacity | flags),
+                word: AtomicUsize::new(permits << B::SHIFT | capacity | flags),
                 _bound: PhantomData,
             }
         }
-    }
-
-    fn count(word: usize) -> isize {
-        word as isize >> Self::SHIFT
-    }
-
-    /// What may be taken from the count by whom it is kept for.
-    #[inline]
-    fn in_count(word: usize) -> usize {
-        Self::count(word).max(0) as usize
-    }
-
-    /// What may be taken from the count by whom it is not kept for.
-    #[inline]
-    fn free(word: usize) -> usize {
-        if word & RESERVED != 0 {
-            return 0;
-        }
-        Self::in_count(word)
-    }
-
-    fn capacity_in(word: usize) -> usize {
-        if B::CAPACITY_BITS == 0 {
-            B::MOST
-        } else {
-            word >> FLAGS & B::MOST
-        }
-    }
-
-    /// `word` with `n` permits more, if so many can have been out.
-    #[inline]
-    fn add(word: usize, n: usize) -> Option<usize> {
-        let room = Self::capacity_in(word) as isize - Self::count(word);
-        (n <= room as usize).then(|| word.wrapping_add(n << Self::SHIFT))
     }
 
     /// Takes `n` permits if they may be taken. Acquire pairs with the Release of whoever gave them.
@@ -146,15 +69,15 @@ impl<B: Bound> RawSemaphore<B> {
     pub(super) fn try_acquire(&self, n: usize) -> Option<Result<(), Refused>> {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            if let Some(refused) = Self::refusal(seen, n) {
+            if let Some(refused) = B::refusal(seen, n) {
                 return Some(Err(refused));
             }
-            if Self::free(seen) < n {
+            if B::free(seen) < n {
                 return None;
             }
             match self.word.compare_exchange_weak(
                 seen,
-                seen - (n << Self::SHIFT),
+                seen - (n << B::SHIFT),
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
@@ -164,24 +87,12 @@ impl<B: Bound> RawSemaphore<B> {
         }
     }
 
-    /// Why nobody can have `n` permits, now or later.
-    #[inline]
-    fn refusal(word: usize, n: usize) -> Option<Refused> {
-        if word & CLOSED != 0 {
-            Some(Refused::Closed)
-        } else if n > Self::capacity_in(word) {
-            Some(Refused::OverCapacity)
-        } else {
-            None
-        }
-    }
-
     /// Gives `n` permits.
     #[inline]
     pub(super) fn release(&self, n: usize) -> Result<(), TooMany> {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            let wanted = Self::add(seen, n).ok_or(TooMany)?;
+            let wanted = B::add(seen, n).ok_or(TooMany)?;
             // Release pairs with the Acquire of whoever takes these permits.
             match self.word.compare_exchange_weak(
                 seen,
@@ -221,7 +132,7 @@ impl<B: Bound> RawSemaphore<B> {
             let n = front.tag;
             let is_kept = seen & FAIR != 0 || is_overdue(&front);
             let is_last = !line.has_second();
-            if Self::in_count(seen) < n + left_to_win {
+            if B::in_count(seen) < n + left_to_win {
                 let reserved = if is_kept { RESERVED } else { 0 };
                 match self.replace(seen, seen & !RESERVED | reserved) {
                     Ok(_) => return,
@@ -231,7 +142,7 @@ impl<B: Bound> RawSemaphore<B> {
             }
             let marks = if is_last { WAITERS | RESERVED } else { 0 };
             if is_kept || front.thread == TASK || left_to_win > 0 {
-                match self.replace(seen, (seen & !marks) - (n << Self::SHIFT)) {
+                match self.replace(seen, (seen & !marks) - (n << B::SHIFT)) {
                     Ok(now) => seen = now,
                     Err(now) => {
                         seen = now;
@@ -291,7 +202,7 @@ impl<B: Bound> RawSemaphore<B> {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             // Full only if somebody has released permits that nobody had.
-            let wanted = Self::add(seen, n).unwrap_or(seen);
+            let wanted = B::add(seen, n).unwrap_or(seen);
             match self.word.compare_exchange_weak(
                 seen,
                 wanted,
@@ -309,14 +220,14 @@ impl<B: Bound> RawSemaphore<B> {
     pub(super) fn compete(&self, n: usize) -> Option<Result<(), Refused>> {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            if let Some(refused) = Self::refusal(seen, n) {
+            if let Some(refused) = B::refusal(seen, n) {
                 self.resign();
                 return Some(Err(refused));
             }
-            if Self::in_count(seen) < n {
+            if B::in_count(seen) < n {
                 return None;
             }
-            let wanted = (seen & !CALLED) - (n << Self::SHIFT);
+            let wanted = (seen & !CALLED) - (n << B::SHIFT);
             match self.word.compare_exchange_weak(
                 seen,
                 wanted,
@@ -339,7 +250,7 @@ impl<B: Bound> RawSemaphore<B> {
 
     /// What the called one owes those who have released and relied on it, given the word after.
     fn has_answered(&self, after: usize) {
-        if after & WAITERS != 0 && Self::in_count(after) > 0 {
+        if after & WAITERS != 0 && B::in_count(after) > 0 {
             self.look_at_line();
         }
     }
@@ -350,11 +261,11 @@ impl<B: Bound> RawSemaphore<B> {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let (within_reach, answered) = if is_called {
-                (Self::in_count(seen), CALLED)
+                (B::in_count(seen), CALLED)
             } else {
-                (Self::free(seen), 0)
+                (B::free(seen), 0)
             };
-            if within_reach >= n || Self::refusal(seen, n).is_some() {
+            if within_reach >= n || B::refusal(seen, n).is_some() {
                 return false;
             }
             let marks = if seen & FAIR != 0 {
@@ -379,10 +290,10 @@ impl<B: Bound> RawSemaphore<B> {
     pub(super) fn take_free(&self, n: usize) -> usize {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            let taken = Self::free(seen).min(n);
+            let taken = B::free(seen).min(n);
             match self.word.compare_exchange_weak(
                 seen,
-                seen - (taken << Self::SHIFT),
+                seen - (taken << B::SHIFT),
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
@@ -393,7 +304,7 @@ impl<B: Bound> RawSemaphore<B> {
     }
 
     pub(super) fn available(&self) -> usize {
-        Self::free(self.word.load(Ordering::Relaxed))
+        B::free(self.word.load(Ordering::Relaxed))
     }
 
     pub(super) fn is_waited_for(&self) -> bool {
@@ -431,7 +342,7 @@ impl<B: Bound> RawSemaphore<B> {
 
 impl RawSemaphore<Bounded> {
     pub(super) fn capacity(&self) -> usize {
-        Self::capacity_in(self.word.load(Ordering::Relaxed))
+        Bounded::capacity_in(self.word.load(Ordering::Relaxed))
     }
 
     /// Adds to the count, or takes from it, what there are more or fewer from now on.
@@ -439,11 +350,11 @@ impl RawSemaphore<Bounded> {
         assert!(capacity <= Bounded::MOST, "too many permits");
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            let before = Self::capacity_in(seen);
+            let before = Bounded::capacity_in(seen);
             let rest = seen & !(Bounded::MOST << FLAGS) | capacity << FLAGS;
             let wanted = rest
-                .wrapping_add(capacity << Self::SHIFT)
-                .wrapping_sub(before << Self::SHIFT);
+                .wrapping_add(capacity << Bounded::SHIFT)
+                .wrapping_sub(before << Bounded::SHIFT);
             match self.word.compare_exchange_weak(
                 seen,
                 wanted,

@@ -1,7 +1,8 @@
 //! One acquire, as the engine sees it, and the blocking ways to run it.
 
 use super::error::{AcquireError, Refused, TryAcquireError};
-use super::raw::{self, Bound, COMPETE, RawSemaphore, SERVED};
+use super::raw::{self, COMPETE, RawSemaphore, SERVED};
+use super::word::Bound;
 use super::{AnySemaphore, Sealed};
 use crate::wait::lot::Line;
 use crate::wait::{Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
