@@ -10,11 +10,10 @@
 
 use super::holder::{Held, Id};
 use super::{ByTask, ByThread, Holder, Lock, MappedLockGuard, RawLock};
-use crate::CancelToken;
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::panic::{self, AssertUnwindSafe, Location};
+use std::panic::Location;
 use std::ptr::NonNull;
 
 /// The right to use what a [`Lock`] protects; dropping it frees the lock.
@@ -117,7 +116,7 @@ impl<'a, T: ?Sized> LockGuard<'a, T> {
     ///
     /// For what takes long and needs none of the value. Whoever waits may get the lock in between
     /// and change the value: look at it again. Waits for the lock as [`Lock::lock`] does, but a
-    /// deadlock that forms here is reported and never a panic, since the guard must be whole.
+    /// deadlock that forms here is printed at most and never a panic, since the guard must be whole.
     ///
     /// With nothing to do in between (`|| ()`) it lets those go first who have waited for half a
     /// millisecond, for the cost of an unlock and a lock.
@@ -140,13 +139,7 @@ impl<'a, T: ?Sized> LockGuard<'a, T> {
         impl Drop for Again<'_> {
             fn drop(&mut self) {
                 let Again(raw, owner, place) = *self;
-                let again = panic::catch_unwind(AssertUnwindSafe(|| raw.lock(owner, place)));
-                // A deadlock that is to be a panic: there is no way back without the lock, so after
-                // the report it is waited for as before; waits with a limit are not looked at.
-                if again.is_err() {
-                    let never = CancelToken::new();
-                    while raw.lock_within(owner, &(&never).into(), place).is_err() {}
-                }
+                raw.lock_again(owner, place);
             }
         }
         let (raw, owner) = guard.raw();
