@@ -6,7 +6,7 @@
 //! | `threading.Lock`, `std::sync::Mutex` | [`sync::Lock`] |
 //! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
 //! | `threading.Event` | [`sync::Event`] |
-//! | `threading.Semaphore` | [`sync::Semaphore`] |
+//! | `threading.Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
 //! | `threading.Thread` | [`thread::spawn`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |

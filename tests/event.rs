@@ -1,4 +1,4 @@
-//! `sync::Event`: rows T98-T104.
+//! `sync::Event`: rows T98-T104, and X2.
 
 mod common;
 
@@ -83,6 +83,63 @@ fn limits() {
             "what can be done at once is"
         );
     });
+}
+
+/// X2, T103: what was set before the deadline is no time-out, and a set that comes too late is one.
+#[test]
+fn a_time_out_that_coincides_with_set() {
+    watchdog(LIMIT, "a_time_out_that_coincides_with_set", || {
+        let event = Event::new();
+        for round in 0..400 {
+            let deadline = Instant::now() + Duration::from_micros(300);
+            let pause = Duration::from_micros(250 + round % 100);
+            let (set_at, outcome) = thread::scope(|s| {
+                let waiter = s.spawn(|| event.wait_within(deadline));
+                let begin = Instant::now();
+                while begin.elapsed() < pause {
+                    std::hint::spin_loop();
+                }
+                event.set();
+                (Instant::now(), waiter.join().unwrap())
+            });
+            if set_at < deadline {
+                assert_eq!(outcome, Ok(()));
+            }
+            assert!(event.clear());
+        }
+    });
+}
+
+/// T101, T102: cleared again before the thread that waited has run.
+#[test]
+fn a_task_remembers_the_set_that_was_cleared() {
+    let event = Event::new();
+    let mut before = pin!(event.wait_async());
+    let mut polled = pin!(event.wait_async());
+    assert!(common::poll(polled.as_mut(), Waker::noop()).is_pending());
+    event.set();
+    event.clear();
+    let mut after = pin!(event.wait_async());
+    assert!(common::poll(before.as_mut(), Waker::noop()).is_ready());
+    assert!(common::poll(polled.as_mut(), Waker::noop()).is_ready());
+    assert!(common::poll(after.as_mut(), Waker::noop()).is_pending());
+}
+
+#[test]
+fn debug_says_that_somebody_waits() {
+    let event = Event::new();
+    let mut waiting = Box::pin(event.wait_async());
+    assert!(common::poll(waiting.as_mut(), Waker::noop()).is_pending());
+    assert_eq!(
+        format!("{event:?}"),
+        "Event { is_set: false, waited_for: true }"
+    );
+    drop(waiting);
+    event.set();
+    assert_eq!(
+        format!("{event:?}"),
+        "Event { is_set: true, waited_for: false }"
+    );
 }
 
 #[test]

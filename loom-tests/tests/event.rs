@@ -189,6 +189,29 @@ fn set_against_time_out() {
 }
 
 #[test]
+fn set_and_clear_against_time_out() {
+    model(
+        "event: a time-out that coincides with a set, which is cleared at once, returns true",
+        || {
+            let event = Arc::new(Event::new());
+            let deadline = Deadline::new();
+            let waiter = {
+                let (event, deadline) = (event.clone(), deadline.clone());
+                thread::spawn(move || event.wait_within(&deadline))
+            };
+            let was_waited_for = format!("{event:?}").contains("waited_for: true");
+            event.set();
+            event.clear();
+            deadline.pass();
+            let outcome = waiter.join().unwrap();
+            if was_waited_for {
+                assert_eq!(outcome, Ok(()), "it waited when the flag went up");
+            }
+        },
+    );
+}
+
+#[test]
 fn two_setters() {
     model(
         "event: two setters, exactly one of which put the flag up",

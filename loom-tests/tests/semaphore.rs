@@ -1,7 +1,8 @@
-//! Models of `Semaphore`: permits are neither made nor lost, whoever gives up or closes.
+//! Models of `Semaphore` and `BoundedSemaphore`: permits are neither made nor lost, whoever overtakes,
+//! gives up, closes or changes the capacity; and nobody sleeps beside permits that could serve it.
 
 use latchwork::model::Deadline;
-use latchwork::sync::{AcquireError, Semaphore};
+use latchwork::sync::{AcquireError, BoundedSemaphore, Semaphore};
 use latchwork_loom_tests::model;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -242,4 +243,246 @@ fn close_against_wait() {
         semaphore.close();
         waiters.into_iter().for_each(|t| t.join().unwrap());
     });
+}
+
+#[test]
+fn relying_on_the_called() {
+    model(
+        "semaphore: a release that leaves the line to a called waiter, which does not look",
+        || {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let waiters: Vec<_> = (0..2)
+                .map(|_| {
+                    let semaphore = semaphore.clone();
+                    thread::spawn(move || semaphore.acquire().unwrap().forget())
+                })
+                .collect();
+            semaphore.release(1).unwrap();
+            semaphore.release(1).unwrap();
+            waiters.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(semaphore.available(), 0);
+        },
+    );
+}
+
+#[test]
+fn overtaken_and_out_of_time() {
+    model(
+        "semaphore: a called waiter is overtaken and gives up, and stays called for ever",
+        || {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let deadline = Deadline::new();
+            let hasty = {
+                let (semaphore, deadline) = (semaphore.clone(), deadline.clone());
+                thread::spawn(move || drop(semaphore.acquire_within(&deadline)))
+            };
+            semaphore.release(1).unwrap();
+            semaphore.forget_permits(1);
+            deadline.pass();
+            hasty.join().unwrap();
+            let left = semaphore.forget_permits(1);
+            let patient = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.acquire().unwrap().forget())
+            };
+            semaphore.release(1).unwrap();
+            patient.join().unwrap();
+            assert!(left <= 1 && semaphore.available() == 0);
+        },
+    );
+}
+
+#[test]
+fn a_small_one_behind_a_big_one() {
+    model(
+        "semaphore: a big request gives up a call, and the small one behind it is not served",
+        || {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let deadline = Deadline::new();
+            let big = {
+                let (semaphore, deadline) = (semaphore.clone(), deadline.clone());
+                thread::spawn(move || {
+                    let both = semaphore.acquire_many_within(2, &deadline);
+                    both.map(|permit| permit.forget()).is_ok()
+                })
+            };
+            semaphore.release(2).unwrap();
+            // Too few left for the big one, enough for the small.
+            semaphore.forget_permits(1);
+            let small = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.acquire().unwrap().forget())
+            };
+            deadline.pass();
+            if big.join().unwrap() {
+                semaphore.release(1).unwrap();
+            }
+            small.join().unwrap();
+            assert_eq!(semaphore.available(), 0);
+        },
+    );
+}
+
+#[test]
+fn kept_against_newcomer() {
+    model(
+        "semaphore: a newcomer takes what a fair semaphore keeps for who waits",
+        || {
+            let semaphore = Arc::new(Semaphore::fair(1));
+            let mut first = pin!(semaphore.acquire_many_async(2));
+            let context = &mut Context::from_waker(Waker::noop());
+            assert!(first.as_mut().poll(context).is_pending());
+            let newcomer = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.try_acquire().is_ok())
+            };
+            let giver = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.release(1).unwrap())
+            };
+            assert!(!newcomer.join().unwrap());
+            giver.join().unwrap();
+            assert!(first.poll(context).is_ready());
+        },
+    );
+}
+
+#[test]
+fn fair_time_out() {
+    model(
+        "semaphore: what a fair one keeps for who times out reaches the next",
+        || {
+            let semaphore = Arc::new(Semaphore::fair(1));
+            let deadline = Deadline::new();
+            let hasty = {
+                let (semaphore, deadline) = (semaphore.clone(), deadline.clone());
+                thread::spawn(move || drop(semaphore.acquire_many_within(2, &deadline)))
+            };
+            let patient = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || drop(semaphore.acquire().unwrap()))
+            };
+            deadline.pass();
+            hasty.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(semaphore.available(), 1);
+        },
+    );
+}
+
+#[test]
+fn overtaking_two_ways() {
+    model(
+        "semaphore: permits of two amounts are overtaken, kept and given back",
+        || {
+            let semaphore = Arc::new(Semaphore::new(2));
+            let others: Vec<_> = [1, 2]
+                .into_iter()
+                .map(|n| {
+                    let semaphore = semaphore.clone();
+                    thread::spawn(move || drop(semaphore.acquire_many(n).unwrap()))
+                })
+                .collect();
+            drop(semaphore.acquire_many(2).unwrap());
+            others.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(semaphore.available(), 2);
+        },
+    );
+}
+
+#[test]
+fn a_task_before_a_thread() {
+    model(
+        "semaphore: a task is dropped with its permit while a thread waits behind it",
+        || {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let thread = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || drop(semaphore.acquire().unwrap()))
+            };
+            let giver = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.release(1).unwrap())
+            };
+            {
+                let mut future = pin!(semaphore.acquire_async());
+                let context = &mut Context::from_waker(Waker::noop());
+                drop(future.as_mut().poll(context));
+            }
+            thread.join().unwrap();
+            giver.join().unwrap();
+            assert_eq!(semaphore.available(), 1);
+        },
+    );
+}
+
+#[test]
+fn two_releases_of_one_permit() {
+    model(
+        "bounded semaphore: two releases of one permit both succeed while the capacity falls",
+        || {
+            let semaphore = Arc::new(BoundedSemaphore::new(2));
+            semaphore.acquire().unwrap().forget();
+            let other = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.release(1).is_ok())
+            };
+            let lowering = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.set_capacity(1))
+            };
+            let mine = semaphore.release(1).is_ok();
+            assert!(mine ^ other.join().unwrap());
+            lowering.join().unwrap();
+            assert_eq!(semaphore.available(), 1);
+        },
+    );
+}
+
+#[test]
+fn capacity_against_wait() {
+    model(
+        "bounded semaphore: the capacity falls below what somebody is about to wait for",
+        || {
+            let semaphore = Arc::new(BoundedSemaphore::new(2));
+            let one = semaphore.acquire().unwrap();
+            let big = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || {
+                    // Served by the permit that comes back, or refused.
+                    if let Err(why) = semaphore.acquire_many(2) {
+                        assert_eq!(why, AcquireError::OverCapacity);
+                    }
+                })
+            };
+            let lowering = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.set_capacity(1))
+            };
+            drop(one);
+            big.join().unwrap();
+            lowering.join().unwrap();
+            assert_eq!(semaphore.available(), 1);
+        },
+    );
+}
+
+#[test]
+fn raised_capacity_against_wait() {
+    model(
+        "bounded semaphore: the capacity rises while somebody goes to sleep for it",
+        || {
+            let semaphore = Arc::new(BoundedSemaphore::new(1));
+            semaphore.acquire().unwrap().forget();
+            let waiters: Vec<_> = (0..2)
+                .map(|_| {
+                    let semaphore = semaphore.clone();
+                    thread::spawn(move || semaphore.acquire().unwrap().forget())
+                })
+                .collect();
+            semaphore.set_capacity(3);
+            waiters.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(semaphore.available(), 0);
+        },
+    );
 }

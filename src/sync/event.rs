@@ -14,22 +14,22 @@ use std::ptr;
 const WAITERS: usize = 1;
 /// The flag.
 const SET: usize = 2;
-/// One generation: how often the flag has gone up, in the rest of the word.
+/// One generation: how often the flag has been taken down, in the rest of the word.
 const GENERATION: usize = 4;
 
 /// A flag that threads can wait for.
 ///
 /// `set` releases everybody who waits, and everybody who comes until `clear`. A waiter is released
 /// by any `set` that happens while it waits, even if a `clear` follows before it has run: the
-/// word counts how often the flag has gone up. A limit that is reached in the same moment as the
+/// word counts how often it has been taken down again. A limit that is reached in the same moment as the
 /// flag goes up returns `Ok`.
 ///
 /// What happened before `set` is visible after `wait`.
 ///
 /// # Cost
 ///
-/// `set` with nobody waiting, and `clear`: one read-modify-write; `is_set` and a wait that needn't
-/// block: one load. No system calls unless somebody sleeps. Size: one `usize`.
+/// `set` with nobody waiting, and `clear`: one read-modify-write; `is_set`, a `clear` of what is not set,
+/// and a wait that needn't block: one load. No system calls unless somebody sleeps. Size: one `usize`.
 ///
 /// # Source
 ///
@@ -73,48 +73,48 @@ impl Event {
     }
 
     /// Puts the flag up and releases everybody who waits. Returns whether it was down.
+    #[inline]
+    #[doc(alias = "notify_all")]
     pub fn set(&self) -> bool {
-        let mut seen = self.word.load(Ordering::Relaxed);
-        loop {
-            // An event that is up must still publish what this caller did before: a CAS to the same
-            // value, whose Release continues the chain that waiters acquire.
-            let wanted = if seen & SET == 0 {
-                seen.wrapping_add(GENERATION) | SET
-            } else {
-                seen
-            };
-            // AcqRel: Release pairs with the waiters' Acquire; Acquire keeps the chain of setters.
-            match self
-                .word
-                .compare_exchange_weak(seen, wanted, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) if seen & SET != 0 => return false,
-                Ok(_) => {
-                    if seen & WAITERS != 0 {
-                        self.release(generation(wanted));
-                    }
-                    return true;
-                }
-                Err(now) => seen = now,
-            }
+        // AcqRel: Release pairs with the waiters' Acquire; Acquire keeps the chain of setters. Not a
+        // load if the flag is up: what this caller did before must be published, too, to who clears
+        // the flag after it and then looks.
+        let before = self.word.fetch_or(SET, Ordering::AcqRel);
+        if before & (SET | WAITERS) == WAITERS {
+            self.release(generation(before));
         }
+        before & SET == 0
     }
 
-    /// Releases those who began to wait before the flag went up for the `generation`th time; not
-    /// those who came after a `clear` that has been quicker than we are.
+    /// Releases those who began to wait in this `generation` or before; not those who came after a
+    /// `clear` that has been quicker than we are.
     #[cold]
     fn release(&self, generation: usize) {
         lot::line(self.address(), |line| {
-            line.grant_where(|began| is_before(began, generation).then_some(0));
+            line.grant_where(|began| (!is_before(generation, began)).then_some(0));
             self.unmark_if_empty(line);
         });
     }
 
     /// Takes the flag down. Returns whether it was up; what its setters did before is visible then.
+    #[inline]
+    #[doc(alias = "reset")]
     pub fn clear(&self) -> bool {
-        // Acquire: who clears, then looks, and then waits again must see what any `set` announced
-        // that this clear takes back, a `set` that found the flag up included.
-        self.word.fetch_and(!SET, Ordering::Acquire) & SET != 0
+        let mut seen = self.word.load(Ordering::Relaxed);
+        while seen & SET != 0 {
+            // Acquire: who clears, then looks, and then waits again must see what any `set` announced
+            // that this clear takes back, a `set` that found the flag up included.
+            match self.word.compare_exchange_weak(
+                seen,
+                (seen & !SET).wrapping_add(GENERATION),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
     }
 
     /// Blocks until the flag is up, or goes up.
@@ -141,7 +141,7 @@ impl Event {
         wait(&mut self.request(), &limit.into(), Location::caller())
     }
 
-    /// Resolves when the flag is up, or goes up after this call; for any runtime.
+    /// Resolves if the flag is up at any time from this call on; for any runtime.
     #[track_caller]
     pub fn wait_async(&self) -> impl Future<Output = ()> {
         WaitFuture::new(self.request())
@@ -190,7 +190,7 @@ impl fmt::Debug for Event {
     }
 }
 
-/// Wants the flag to be up, or to have gone up since `began`.
+/// Wants the flag to be up, or to have been up since `began`, when it was down.
 struct EventRequest<'a> {
     event: &'a Event,
     began: usize,

@@ -19,13 +19,17 @@ pub use lock::{
     OwnedLockGuard, OwnedTaskLockGuard, TaskLockGuard,
 };
 pub use lock_all::{LockSet, lock_all, lock_all_async, lock_all_within, try_lock_all};
-pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};
+pub use semaphore::{
+    AcquireError, AnySemaphore, BoundedSemaphore, OwnedPermit, Permit, Semaphore, TooManyPermits,
+    TooManyReleases, TryAcquireError,
+};
 
 // A primitive is one small word: it can be a field of anything, in any number.
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<Lock<()>>() == size_of::<u32>());
     assert!(size_of::<Semaphore>() == size_of::<usize>());
+    assert!(size_of::<BoundedSemaphore>() == size_of::<usize>());
     assert!(size_of::<Event>() == size_of::<usize>());
     assert!(size_of::<Condition>() == size_of::<usize>());
 };
