@@ -119,12 +119,16 @@ impl Line<'_> {
         })
     }
 
-    /// Replaces the front waiter's tag.
-    pub(crate) fn retag_front(&mut self, tag: usize) {
-        let first = self.first();
-        assert!(!first.is_null(), "no waiter to retag");
-        // SAFETY: a linked node is alive and its links are ours under the bucket's lock.
-        unsafe { (*first).links.with_mut(|links| (*links).tag = tag) };
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        let mut count = 0;
+        let mut at = self.first();
+        while !at.is_null() {
+            count += 1;
+            // SAFETY: linked nodes are alive under the bucket's lock (invariant 1).
+            at = self.find(next(unsafe { &*at }));
+        }
+        count
     }
 
     /// Takes the front waiter out and grants it `token`. False when it had given up, or when

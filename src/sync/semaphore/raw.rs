@@ -390,7 +390,3 @@ fn is_overdue(front: &Front) -> bool {
         front.since.elapsed() >= RESERVE_AFTER
     }
 }
-
-// Nothing is gathered in a waiter's tag any more, so this is the last mention of `retag_front`; it goes
-// with the method.
-const _: fn(&mut Line<'_>, usize) = |line, tag| line.retag_front(tag);
