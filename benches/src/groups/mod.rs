@@ -1,10 +1,12 @@
 //! The groups: what is measured, and with whom. A group is one file here and one line below; a
 //! contender is a small impl of the group's trait and a line where the workloads are built.
 
+mod condition;
 pub mod lock;
 mod pool;
 pub mod process;
 pub mod queue;
+mod rlock;
 
 use crate::run::Workload;
 use std::time::Duration;
@@ -21,6 +23,16 @@ pub const GROUPS: &[Group] = &[
         name: "lock",
         what: "mutual exclusion between threads",
         workloads: lock::workloads,
+    },
+    Group {
+        name: "rlock",
+        what: "mutual exclusion that its owner may enter again",
+        workloads: rlock::workloads,
+    },
+    Group {
+        name: "condition",
+        what: "condition variables",
+        workloads: condition::workloads,
     },
     Group {
         name: "queue",
