@@ -4,6 +4,7 @@
 //! | you know | take |
 //! |---|---|
 //! | `threading.Lock`, `std::sync::Mutex` | [`sync::Lock`] |
+//! | `threading.RLock`, `ReentrantMutex` | [`sync::RLock`] |
 //! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
 //! | `threading.Event` | [`sync::Event`] |
 //! | `threading.Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`] |

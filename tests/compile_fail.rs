@@ -10,6 +10,11 @@ fn permits() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/semaphore_*.rs");
 }
 
+#[test]
+fn levels_of_a_reentrant_lock() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/rlock_*.rs");
+}
+
 #[cfg(all(feature = "process", target_os = "linux"))]
 #[test]
 fn tasks_for_processes() {

@@ -10,15 +10,17 @@ mod condition;
 mod event;
 mod lock;
 mod lock_all;
+mod rlock;
 mod semaphore;
 
-pub use condition::Condition;
+pub use condition::{Condition, ConditionGuard};
 pub use event::Event;
 pub use lock::{
     ByTask, ByThread, Holder, Lock, LockGuard, MappedLockGuard, MappedTaskLockGuard, NotLocked,
     OwnedLockGuard, OwnedTaskLockGuard, TaskLockGuard,
 };
 pub use lock_all::{LockSet, lock_all, lock_all_async, lock_all_within, try_lock_all};
+pub use rlock::{MappedRLockGuard, NotOwner, OnlyLevel, OwnedRLockGuard, RLock, RLockGuard};
 pub use semaphore::{
     AcquireError, AnySemaphore, BoundedSemaphore, OwnedPermit, Permit, Semaphore, TooManyPermits,
     TooManyReleases, TryAcquireError,
@@ -31,5 +33,6 @@ const _: () = {
     assert!(size_of::<Semaphore>() == size_of::<usize>());
     assert!(size_of::<BoundedSemaphore>() == size_of::<usize>());
     assert!(size_of::<Event>() == size_of::<usize>());
-    assert!(size_of::<Condition>() == size_of::<usize>());
+    assert!(size_of::<Condition>() == size_of::<u32>());
+    assert!(size_of::<RLock<()>>() == 2 * size_of::<u32>());
 };

@@ -1,11 +1,13 @@
 //! The groups: what is measured, and with whom. A group is one file here and one line below; a
 //! contender is a small impl of the group's trait and a line where the workloads are built.
 
+mod condition;
 mod event;
 pub mod lock;
 mod pool;
 pub mod process;
 pub mod queue;
+mod rlock;
 mod semaphore;
 
 use crate::run::Workload;
@@ -33,6 +35,16 @@ pub const GROUPS: &[Group] = &[
         name: "event",
         what: "flags that a thread waits for",
         workloads: event::workloads,
+    },
+    Group {
+        name: "rlock",
+        what: "mutual exclusion that its owner may enter again",
+        workloads: rlock::workloads,
+    },
+    Group {
+        name: "condition",
+        what: "condition variables",
+        workloads: condition::workloads,
     },
     Group {
         name: "queue",

@@ -18,8 +18,8 @@ thread_local! {
 
 /// The current thread's id: never 0, and no other living thread's.
 ///
-/// It is given out again after the thread has ended. There are 2^27 of them, more than a system has
-/// threads.
+/// On Linux it is given out again after the thread has ended, and there are 2^27 of them, more than a
+/// system has threads. Elsewhere the 2^27th thread that asks for one aborts the program.
 #[inline]
 pub(crate) fn thread_id() -> u32 {
     match ID.get() {
@@ -36,8 +36,9 @@ fn assign_id() -> u32 {
     id
 }
 
-/// The thread called `id` has run its last destructor, as far as can be told. Should it ask for its
-/// id again, it gets a new one, which then is never given back.
+/// The thread called `id` has run its last destructor. Should it ask for its id after all, it gets a new
+/// one, which is never given back.
+#[cfg(target_os = "linux")]
 pub(super) fn thread_ended(id: u32) {
     ID.set(0);
     let gone = DIRECTORY.lock().leave(id);
@@ -82,6 +83,7 @@ impl Directory {
         id
     }
 
+    #[cfg(target_os = "linux")]
     fn leave(&mut self, id: u32) -> Option<Thread> {
         self.free.push(id);
         self.threads[place_of(id)].take()
@@ -176,6 +178,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn an_id_is_given_out_again_and_its_name_goes_with_the_thread() {
         // Others start threads meanwhile, so it is not always the next one that gets it.
         let named = || {

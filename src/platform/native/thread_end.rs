@@ -1,10 +1,13 @@
-//! Tells when a thread has ended, after the destructors of its thread-locals where that is possible:
-//! they may use locks, and a lock knows its owner by the id that is given back here.
+//! Tells when a thread has ended, after the destructors of its thread-locals: they may use locks, and a
+//! lock knows its owner by the id that is given back here.
 
 #[cfg(target_os = "linux")]
 pub(super) use late::notify;
+
+/// Elsewhere nobody knows which destructor is the last, and a lock held by a later one must not become
+/// another thread's. So ids are not given out again there, and end after 2^27 threads.
 #[cfg(not(target_os = "linux"))]
-pub(super) use local::notify;
+pub(super) fn notify(_id: u32) {}
 
 /// A POSIX thread key: its destructor runs after those of Rust's thread-locals, and asks to be called
 /// again until the last of the rounds that POSIX grants, so that other keys' destructors come first.
@@ -50,33 +53,5 @@ mod late {
         } else {
             thread_ended(id);
         }
-    }
-}
-
-/// Rust's own thread-locals: a destructor that runs later may see its thread get another id.
-#[cfg(any(test, not(target_os = "linux")))]
-mod local {
-    use super::super::thread::thread_ended;
-    use std::cell::Cell;
-
-    struct End(Cell<u32>);
-
-    impl Drop for End {
-        fn drop(&mut self) {
-            if self.0.get() != 0 {
-                thread_ended(self.0.get());
-            }
-        }
-    }
-
-    std::thread_local! {
-        static END: End = const { End(Cell::new(0)) };
-    }
-
-    /// Calls [`thread_ended`] with the current thread's `id` when it ends.
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "kept compiling"))]
-    pub(in super::super) fn notify(id: u32) {
-        // Too late for that: then the id is never given out again.
-        let _ = END.try_with(|end| end.0.set(id));
     }
 }
