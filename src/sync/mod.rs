@@ -8,17 +8,24 @@
 mod condition;
 mod event;
 mod lock;
+mod rwlock;
 mod semaphore;
 
 pub use condition::Condition;
 pub use event::Event;
 pub use lock::{Lock, LockGuard, TaskLockGuard};
+pub use rwlock::{
+    Holder, MappedTaskWriteGuard, MappedWriteGuard, OfTask, OfThread, OwnedReadGuard,
+    OwnedWriteGuard, Policy, ReadGuard, RwLock, TaskWriteGuard, UpgradableGuard, UpgradeError,
+    WriteGuard,
+};
 pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};
 
 // A primitive is one small word: it can be a field of anything, in any number.
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<Lock<()>>() == size_of::<u32>());
+    assert!(size_of::<RwLock<()>>() == size_of::<usize>());
     assert!(size_of::<Semaphore>() == size_of::<usize>());
     assert!(size_of::<Event>() == size_of::<usize>());
     assert!(size_of::<Condition>() == size_of::<usize>());
