@@ -8,6 +8,7 @@
 //! | `threading.Event` | [`sync::Event`] |
 //! | `threading.Semaphore` | [`sync::Semaphore`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
+//! | `threading.Thread` | [`thread::spawn`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
@@ -77,6 +78,7 @@ pub mod debug;
 pub mod executor;
 pub mod queue;
 pub mod sync;
+pub mod thread;
 
 pub use error::{GaveUp, Shutdown};
 pub use wait::{CancelToken, Limit};

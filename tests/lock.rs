@@ -111,7 +111,7 @@ fn debug_tells_the_state_and_the_owner() {
     let lock = Lock::new(5);
     assert_eq!(format!("{lock:?}"), "Lock { value: 5 }");
     let guard = lock.lock();
-    let expected = format!("Lock {{ owner: thread {} }}", debug::current_thread());
+    let expected = format!("Lock {{ owner: {} }}", debug::current_thread());
     assert_eq!(format!("{lock:?}"), expected);
     assert_eq!(format!("{guard:?}"), "5");
     assert!(lock.is_locked());
@@ -274,5 +274,5 @@ fn a_forgotten_future_can_be_listed_after_its_lock_is_gone() {
     drop(lock);
     let waits = debug::waits();
     let ghost = waits.iter().find(|wait| wait.address == address).unwrap();
-    assert_eq!((ghost.thread, ghost.owner), (None, None));
+    assert_eq!((&ghost.thread, &ghost.owner), (&None, &None));
 }

@@ -5,6 +5,7 @@
 //! blocks at most so long, and `op_async()` is a future for any runtime. A call that gives up has
 //! changed nothing.
 
+pub(crate) mod completion;
 mod condition;
 mod event;
 mod lock;

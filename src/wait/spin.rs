@@ -1,41 +1,56 @@
 //! How long to stay awake before sleeping: one policy for every wait.
 //!
 //! A sleep and its wake-up cost 35 to 40 microseconds in a virtual machine, so a wait that ends
-//! sooner should not sleep. Turns begin with a few pauses, for an owner who is about to finish on
-//! another core, and go on with `sched_yield`, which lets an owner on this core finish. All of it
-//! together stays well below the price of one sleep. With a single CPU nobody can make progress
-//! while we spin, so there is none; nor when somebody is parked already (the callers ask).
+//! sooner should not sleep, and one that lasts longer should not burn much more than that. A wait has
+//! one [`Spin`] for both of its awake phases: before the line, where it tries for itself as long as
+//! nobody is parked, and in the line, where it watches its own node.
+//!
+//! Turns begin with a few pauses, for an owner who is about to finish on another core, and go on
+//! with `sched_yield`, which lets an owner on this core finish. With a single CPU nobody can make
+//! progress while we spin, so there is none.
 
 use crate::platform::{cpus, spin_hint, yield_now};
+use std::time::{Duration, Instant};
 
 /// Turns made of pauses: 2, 4, 8 of them.
 const PAUSING: u32 = 3;
-/// Turns altogether; the rest yield.
-const TURNS: u32 = 13;
+/// How long a wait stays awake: about what a sleep would cost.
+const AWAKE: Duration = Duration::from_micros(40);
+const PATIENCE: u32 = 1;
+const MOST: u32 = 4;
 
 /// One wait's stock of turns.
 pub(crate) struct Spin {
     turn: u32,
+    /// When to stop; known once the yielding begins.
+    end: Option<Instant>,
+    is_over: bool,
 }
 
 impl Spin {
     pub(crate) fn new() -> Spin {
         Spin {
-            turn: if cpus() > 1 { 0 } else { TURNS },
+            turn: 0,
+            end: None,
+            is_over: cpus() == 1,
         }
     }
 
     /// Passes a moment. False when it is time to sleep.
     pub(crate) fn turn(&mut self) -> bool {
-        if self.turn == TURNS {
+        if self.is_over {
             return false;
         }
         self.turn += 1;
         if self.turn <= PAUSING {
             (0..1 << self.turn).for_each(|_| spin_hint());
-        } else {
-            yield_now();
+            return true;
         }
+        let now = Instant::now();
+        let end = *self.end.get_or_insert_with(|| now + AWAKE);
+        self.is_over = now >= end;
+        let yields = 1 << ((self.turn - PAUSING) / PATIENCE).min(MOST);
+        (0..yields).for_each(|_| yield_now());
         true
     }
 }
@@ -46,7 +61,13 @@ mod tests {
 
     #[test]
     fn a_spin_ends() {
-        let mut spin = Spin { turn: 0 };
-        assert_eq!((0..100).filter(|_| spin.turn()).count() as u32, TURNS);
+        let mut spin = Spin {
+            is_over: false,
+            ..Spin::new()
+        };
+        let start = Instant::now();
+        while spin.turn() {}
+        assert!(start.elapsed() >= AWAKE);
+        assert!(!spin.turn());
     }
 }

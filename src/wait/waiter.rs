@@ -17,7 +17,7 @@
 //! afterwards: the waiter may be gone the next instant. Hence [`Waiter::settle`], which copies what
 //! waking needs *before* the CAS and returns it.
 
-use super::Limit;
+use super::{Limit, Spin};
 use crate::GaveUp;
 use crate::panic::contain;
 use crate::platform::atomic::{AtomicU32, Ordering};
@@ -148,6 +148,16 @@ impl Waiter {
                 Ok(_) => return Ok(None),
                 Err(ASLEEP) if seen == WAITING => seen = ASLEEP,
                 Err(_) => return Err(()),
+            }
+        }
+    }
+
+    /// Watches the wait be decided, as long as `spin` has turns left. Called by the waiter.
+    pub(crate) fn watch(&self, spin: &mut Spin) -> Option<u32> {
+        loop {
+            let state = self.decided();
+            if state.is_some() || !spin.turn() {
+                return state;
             }
         }
     }

@@ -128,10 +128,7 @@ impl<T: ?Sized> Lock<T> {
     /// forgotten instead ([`std::mem::forget`]) keeps its place in the line, like a forgotten guard.
     #[track_caller]
     pub fn lock_async(&self) -> impl Future<Output = TaskLockGuard<'_, T>> {
-        let request = WaitFuture::new(LockRequest {
-            lock: &self.raw,
-            owner: TASK,
-        });
+        let request = WaitFuture::new(LockRequest::new(&self.raw, TASK));
         async move {
             request.await;
             TaskLockGuard::new(self)

@@ -14,30 +14,47 @@ use std::time::Duration;
 
 /// Somebody is parked. Set and cleared only under the bucket's lock.
 const WAITERS: u32 = 1;
+/// A waiter has been called and is awake, trying: nobody else need be called. Set under the bucket's
+/// lock, while the lock is free; cleared by the called one, in the step by which it takes the lock,
+/// lines up again, or resigns.
+const CALLED: u32 = 2;
+/// The lock goes to the front waiter: nobody takes it otherwise, not even if it is free. Set under the
+/// bucket's lock, while the lock is held, so that the holder sees it when it unlocks.
+const RESERVED: u32 = 4;
+/// First come, first served: whoever lines up reserves the lock. Constant.
+const FAIR: u32 = 8;
+/// Held without a guard. Set and cleared by whoever holds it so.
+const RAW: u32 = 16;
 /// Where the owner's id begins.
-const OWNER: u32 = 3;
+const OWNER: u32 = 5;
+/// What stays when the lock is freed.
+const LASTING: u32 = WAITERS | CALLED | RESERVED | FAIR;
 
 /// A waiter that has waited this long gets the lock handed to it, so nobody can overtake it again.
 const HANDOFF_AFTER: Duration = Duration::from_micros(500);
 
-/// Grant tokens: the lock is yours; or: it was free a moment ago, try.
+/// Grant tokens: the lock is yours; or: it is free, come and try.
 const HANDED: usize = 0;
 const COMPETE: usize = 1;
 
 /// The word of a lock.
 ///
 /// ```text
-///   owner << 3 | WAITERS
+///   owner << 5 | RAW | FAIR | RESERVED | CALLED | WAITERS
 ///
-///   owner  WAITERS
-///     0       0     free
-///     t       0     held by t, nobody parked                the two fast paths: 0 -> t<<3 -> 0
-///     t       1     held by t, somebody parked              unlock takes the slow path
-///     0       1     free, the front waiter has been woken to compete, others are parked
+///   owner  RESERVED  CALLED  WAITERS
+///     0       0        0        0     free
+///     t       0        0        0     held by t, nobody parked            the fast paths: 0 -> t -> 0
+///     t       0        0        1     held by t, somebody parked          unlock frees it and serves the line
+///     0       0        0        1     freed, the line is about to be served
+///     0       0        1       0/1    free, a called waiter is trying     anybody may be quicker
+///     t       0        1       0/1    held by t, a called waiter trying   unlock just frees it
+///     t       1       0/1       1     held by t, who must hand it on      unlock frees it and serves the line
+///     0       1       0/1       1     freed, about to be handed on        nobody may take it
 /// ```
 ///
-/// The owner changes 0 -> t by the taker's CAS, t -> 0 by the holder, and t -> u by the holder when
-/// it hands the lock to the waiter u; the last two in the slow path only under the bucket's lock.
+/// So whenever the lock is free and somebody is parked, somebody is on the way who will see to it: the
+/// one who has freed it and is about to serve the line, or the one who was called.
 pub(crate) struct RawLock {
     word: AtomicU32,
 }
@@ -51,33 +68,48 @@ static KIND: Kind = Kind {
 unsafe fn owner_at(address: usize) -> u32 {
     let word = ptr::with_exposed_provenance::<AtomicU32>(address);
     // SAFETY: by the caller's promise.
-    unsafe { &*word }.load(Ordering::Relaxed) >> OWNER
+    let word = unsafe { &*word }.load(Ordering::Relaxed);
+    // Anybody may release what is held without a guard.
+    if word & RAW == 0 { word >> OWNER } else { 0 }
+}
+
+/// May whoever comes take it?
+fn is_open(word: u32) -> bool {
+    word >> OWNER == 0 && word & RESERVED == 0
 }
 
 impl RawLock {
     const_fn! {
+        /// Free; newcomers may overtake those who wait, for a while.
         pub(crate) fn new() -> RawLock {
             RawLock { word: AtomicU32::new(0) }
         }
     }
 
-    /// Takes the lock for `owner` unless somebody has it. Acquire pairs with the Release of `unlock`.
+    const_fn! {
+        /// Free; first come, first served.
+        pub(crate) fn fair() -> RawLock {
+            RawLock { word: AtomicU32::new(FAIR) }
+        }
+    }
+
+    /// Takes the lock for `owner` if it may be taken. Acquire pairs with the Release of `unlock`.
     #[inline]
     pub(crate) fn try_lock(&self, owner: u32) -> bool {
         self.word
             .compare_exchange(0, owner << OWNER, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            || self.try_lock_slow(owner)
+            || self.take(owner, 0)
     }
 
-    /// As `try_lock`, also when somebody is parked beside a free lock.
+    /// As `try_lock`, whatever the flags; takes the flags `used` off with the same step.
     #[cold]
-    fn try_lock_slow(&self, owner: u32) -> bool {
+    fn take(&self, owner: u32, used: u32) -> bool {
         let mut seen = self.word.load(Ordering::Relaxed);
-        while seen >> OWNER == 0 {
+        while is_open(seen) {
             match self.word.compare_exchange_weak(
                 seen,
-                owner << OWNER | seen,
+                owner << OWNER | seen & !used,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
@@ -92,7 +124,7 @@ impl RawLock {
     #[inline]
     pub(crate) fn lock(&self, owner: u32, place: &'static Location<'static>) {
         if !self.try_lock(owner) {
-            wait_for_ever(&mut LockRequest { lock: self, owner }, place);
+            wait_for_ever(&mut LockRequest::new(self, owner), place);
         }
     }
 
@@ -106,47 +138,95 @@ impl RawLock {
         if self.try_lock(owner) {
             return Ok(());
         }
-        wait(&mut LockRequest { lock: self, owner }, limit, place)
+        wait(&mut LockRequest::new(self, owner), limit, place)
     }
 
     /// Frees the lock, which `owner` holds.
     #[inline]
     pub(crate) fn unlock(&self, owner: u32) {
-        if self
-            .word
-            .compare_exchange(owner << OWNER, 0, Ordering::Release, Ordering::Relaxed)
-            .is_err()
-        {
-            self.unlock_slow();
+        self.has_freed(self.word.fetch_sub(owner << OWNER, Ordering::Release));
+    }
+
+    /// Gives the guard of a held lock up, so that it is freed by `release` instead.
+    pub(crate) fn make_raw(&self) {
+        self.word.fetch_or(RAW, Ordering::Relaxed);
+    }
+
+    /// Frees a lock that is held without a guard, whoever holds it. False when nobody does.
+    pub(crate) fn release(&self) -> bool {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        while seen & RAW != 0 {
+            let free = seen & LASTING;
+            match self
+                .word
+                .compare_exchange_weak(seen, free, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => {
+                    self.has_freed(seen);
+                    return true;
+                }
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// What whoever has freed the lock owes those who wait, given the word before.
+    #[inline]
+    fn has_freed(&self, before: u32) {
+        let has_been_called = before & (CALLED | RESERVED) == CALLED;
+        if before & WAITERS != 0 && !has_been_called {
+            self.serve();
         }
     }
 
-    /// Wakes the front waiter to compete, or hands it the lock when it has waited long enough.
+    /// Calls the front waiter, or hands it the lock if it must not be overtaken any more.
     ///
-    /// The lock is still ours here, and nobody can park while we hold the bucket, so plain stores
-    /// do. An heir is named *before* it is granted, because it goes on at once.
+    /// The caller has freed the lock; by now it may be a newcomer's, whose unlock will serve in turn.
     #[cold]
-    fn unlock_slow(&self) {
+    fn serve(&self) {
         lot::line(self.address(), |line| {
             while let Some(front) = line.front() {
-                let waiters = if line.has_second() { WAITERS } else { 0 };
-                if is_overdue(&front) {
-                    // Relaxed: the heir learns what we did from its waiter's state.
-                    self.word
-                        .store(front.thread << OWNER | waiters, Ordering::Relaxed);
-                    if line.grant_front(HANDED) {
+                let seen = self.word.load(Ordering::Relaxed);
+                let is_due = seen & RESERVED != 0 || is_overdue(&front);
+                if seen >> OWNER != 0 {
+                    if !is_due || self.swap(seen, seen | RESERVED) {
                         return;
                     }
-                } else {
-                    self.word.store(waiters, Ordering::Release);
-                    // If the front one has given up, so that nobody was woken, the next must be; the
-                    // lock is free or somebody else's by now, and both are fine to wake into.
-                    while !line.grant_front(COMPETE) && !line.is_empty() {}
+                } else if is_due {
+                    // Named before it is granted, because it goes on at once.
+                    let heir = front.thread << OWNER;
+                    if self.swap(seen, heir | behind_front(seen, line)) {
+                        if line.grant_front(HANDED) {
+                            return;
+                        }
+                        // It had given up. The lock is ours in its name: on to the next.
+                        self.word.fetch_and(LASTING, Ordering::Release);
+                    }
+                } else if seen & CALLED != 0 {
                     return;
+                } else if self.swap(seen, CALLED | behind_front(seen, line)) {
+                    if line.grant_front(COMPETE) {
+                        return;
+                    }
+                    self.word.fetch_and(!CALLED, Ordering::Relaxed);
                 }
             }
-            self.word.store(0, Ordering::Release);
+            self.unmark();
         });
+    }
+
+    /// One step of the word. Acquire: who hands the lock on passes on what was done under it.
+    fn swap(&self, seen: u32, wanted: u32) -> bool {
+        self.word
+            .compare_exchange(seen, wanted, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The line is empty.
+    fn unmark(&self) {
+        self.word
+            .fetch_and(!(WAITERS | RESERVED), Ordering::Relaxed);
     }
 
     fn address(&self) -> usize {
@@ -156,6 +236,25 @@ impl RawLock {
     /// Who holds it; 0 when nobody does.
     pub(crate) fn owner(&self) -> u32 {
         self.word.load(Ordering::Relaxed) >> OWNER
+    }
+}
+
+/// The flags of a free lock once its front waiter has been taken out of the line.
+fn behind_front(seen: u32, line: &Line<'_>) -> u32 {
+    let lasting = seen & (CALLED | FAIR);
+    if line.has_second() {
+        lasting | marks(seen)
+    } else {
+        lasting
+    }
+}
+
+/// What somebody in the line means for the word.
+fn marks(word: u32) -> u32 {
+    if word & FAIR != 0 {
+        WAITERS | RESERVED
+    } else {
+        WAITERS
     }
 }
 
@@ -170,8 +269,25 @@ fn is_overdue(front: &Front) -> bool {
 
 /// Wants the lock for `owner`.
 pub(crate) struct LockRequest<'a> {
-    pub(crate) lock: &'a RawLock,
-    pub(crate) owner: u32,
+    lock: &'a RawLock,
+    owner: u32,
+    /// It has been called, and CALLED in the word means this one.
+    called: bool,
+}
+
+impl<'a> LockRequest<'a> {
+    pub(crate) fn new(lock: &'a RawLock, owner: u32) -> LockRequest<'a> {
+        LockRequest {
+            lock,
+            owner,
+            called: false,
+        }
+    }
+
+    /// The flags that go when this request has its way.
+    fn used(&self) -> u32 {
+        if self.called { CALLED } else { 0 }
+    }
 }
 
 impl Request for LockRequest<'_> {
@@ -183,7 +299,11 @@ impl Request for LockRequest<'_> {
     }
 
     fn attempt(&mut self) -> Option<()> {
-        (self.lock.owner() == 0 && self.lock.try_lock(self.owner)).then_some(())
+        if !self.lock.take(self.owner, self.used()) {
+            return None;
+        }
+        self.called = false;
+        Some(())
     }
 
     fn crowded(&self) -> bool {
@@ -194,14 +314,13 @@ impl Request for LockRequest<'_> {
         let word = &self.lock.word;
         let mut seen = word.load(Ordering::Relaxed);
         // A CAS even if the mark is there: a lock that is free by now must not be waited for.
-        while seen >> OWNER != 0 {
-            match word.compare_exchange_weak(
-                seen,
-                seen | WAITERS,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Some(0),
+        while !is_open(seen) {
+            let wanted = seen & !self.used() | marks(seen);
+            match word.compare_exchange_weak(seen, wanted, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.called = false;
+                    return Some(0);
+                }
                 Err(now) => seen = now,
             }
         }
@@ -212,20 +331,36 @@ impl Request for LockRequest<'_> {
         if token == HANDED {
             return Some(());
         }
+        self.called = true;
         self.attempt()
     }
 
     fn leave(&mut self, line: &mut Line<'_>, _tag: usize) {
         if line.is_empty() {
-            self.lock.word.fetch_and(!WAITERS, Ordering::Relaxed);
+            self.lock.unmark();
+        }
+    }
+
+    /// Called, and not competing any more: the lock may lie free with others parked. Taking and
+    /// freeing it calls the next; if somebody else has it, their unlock will.
+    fn resign(&mut self) {
+        while self.called {
+            if self.attempt().is_some() {
+                self.lock.unlock(self.owner);
+                return;
+            }
+            // Not while it is open: then it would stay free, and everybody parked.
+            let seen = self.lock.word.load(Ordering::Relaxed);
+            self.called = is_open(seen) || !self.lock.swap(seen, seen & !CALLED);
         }
     }
 
     fn decline(&mut self, token: usize) {
-        // Called to compete and not competing: the lock may lie free with others parked. Taking and
-        // freeing it wakes the next; if somebody else has it, their unlock does.
-        if token == HANDED || self.attempt().is_some() {
+        if token == HANDED {
             self.lock.unlock(self.owner);
+        } else {
+            self.called = true;
+            self.resign();
         }
     }
 }
