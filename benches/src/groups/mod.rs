@@ -5,6 +5,7 @@ mod lock;
 mod pool;
 pub mod process;
 mod queue;
+mod rwlock;
 
 use crate::run::Workload;
 use std::time::Duration;
@@ -21,6 +22,11 @@ pub const GROUPS: &[Group] = &[
         name: "lock",
         what: "mutual exclusion between threads",
         workloads: lock::workloads,
+    },
+    Group {
+        name: "rwlock",
+        what: "reader-writer locks between threads",
+        workloads: rwlock::workloads,
     },
     Group {
         name: "queue",

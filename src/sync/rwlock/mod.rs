@@ -78,7 +78,7 @@ pub enum Policy {
 /// # Panics and poison
 ///
 /// A panic while a guard is held gives the guard back; there is no poison. Reading panics if there are
-/// more than 2^27 readers (2^24 on a 32-bit machine); the lock is unchanged then. A guard that is
+/// more than 2^26 readers (2^23 on a 32-bit machine); the lock is unchanged then. A guard that is
 /// forgotten ([`std::mem::forget`]) stays in the lock for ever: a reader keeps writers out, a writer
 /// everybody.
 ///

@@ -24,10 +24,14 @@ pub(super) const BARRED: usize = 1 << 3;
 /// The upgradable reader is parked until the others have left. Only together with WAITERS and
 /// UPGRADABLE; changed only under the bucket's lock.
 pub(super) const UPGRADING: usize = 1 << 4;
+/// Somebody has been called, is awake and is trying: whoever leaves a free lock need not call another.
+/// Set under the bucket's lock; cleared by a called one in the step by which it comes in, lines up again,
+/// or resigns.
+pub(super) const CALLED: usize = 1 << 5;
 /// Where the policy's two bits begin. They never change.
-const POLICY: u32 = 5;
+const POLICY: u32 = 6;
 /// One reader; the count follows.
-pub(super) const READER: usize = 1 << 7;
+pub(super) const READER: usize = 1 << 8;
 /// Where the writer's id begins. A word of 32 bits ends before: its writers have no name.
 const OWNER: u32 = 35;
 /// All bits of the count.
@@ -43,7 +47,8 @@ pub(super) const SHARED: usize = READERS | UPGRADABLE;
 /// The word of a reader-writer lock.
 ///
 /// ```text
-///   owner << 35 | readers << 7 | policy << 5 | UPGRADING | BARRED | UPGRADABLE | WRITER | WAITERS
+///   owner << 35 | readers << 8 | policy << 6
+///               | CALLED | UPGRADING | BARRED | UPGRADABLE | WRITER | WAITERS
 ///
 ///   free:       no WRITER, no UPGRADABLE, no readers
 ///   read:       readers > 0, or UPGRADABLE, or both
@@ -55,8 +60,8 @@ pub(super) const SHARED: usize = READERS | UPGRADABLE;
 ///   then it is counted, and whoever finds the lock taken because of it is served by its leaving.
 /// * WRITER is set by a compare-and-swap that finds the lock free, and UPGRADABLE becomes WRITER by
 ///   one that finds no readers.
-/// * Whoever leaves with WAITERS set serves the line. Between the moment at which the lock became free
-///   and that service it is BARRED, if anybody's turn had come.
+/// * Whoever leaves with WAITERS set serves the line, unless somebody who was CALLED will. Between the
+///   moment at which the lock became free and that service it is BARRED, if anybody's turn had come.
 pub(crate) struct RawRwLock {
     pub(super) word: AtomicUsize,
 }
@@ -98,6 +103,11 @@ pub(super) fn one_more(word: usize) -> usize {
     word + READER
 }
 
+/// Will somebody who has been called see to those who wait? Not if somebody must not be overtaken.
+fn is_looked_after(word: usize) -> bool {
+    word & (CALLED | BARRED | UPGRADING) == CALLED
+}
+
 pub(super) fn is_full(word: usize) -> bool {
     word & FULL != 0
 }
@@ -133,11 +143,11 @@ impl RawRwLock {
     /// Reads, unless a bit of `shut` is set. Leaves no trace when it fails.
     #[inline]
     pub(super) fn try_read(&self, shut: usize) -> bool {
-        self.update_if(|word| (word & shut == 0).then(|| one_more(word)))
+        self.take(shut, one_more)
     }
 
-    pub(super) fn try_upgradable(&self, shut: usize) -> bool {
-        self.update_if(|word| (word & (shut | UPGRADABLE) == 0).then_some(word | UPGRADABLE))
+    pub(super) fn try_upgradable(&self) -> bool {
+        self.take(SHUT | UPGRADABLE, |word| word | UPGRADABLE)
     }
 
     /// Writes for `owner` unless somebody is inside.
@@ -146,7 +156,7 @@ impl RawRwLock {
         self.word
             .compare_exchange(0, written_by(owner), Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            || self.try_write_slow(owner, SHUT)
+            || self.try_write_slow(owner)
     }
 
     /// Blocks until nobody is inside, and writes for `owner`.
@@ -159,26 +169,35 @@ impl RawRwLock {
 
     /// As `try_write`, also with another policy than the default and when somebody is parked.
     #[cold]
-    pub(super) fn try_write_slow(&self, owner: u32, shut: usize) -> bool {
-        self.update_if(|word| (word & (shut | SHARED) == 0).then_some(word | written_by(owner)))
+    fn try_write_slow(&self, owner: u32) -> bool {
+        self.take(SHUT | SHARED, |word| word | written_by(owner))
     }
 
     /// Makes the upgradable reader, which the caller is, the writer, if nobody else reads.
     pub(super) fn try_upgrade(&self, owner: u32) -> bool {
-        self.update_if(|word| (word & READERS == 0).then_some(upgraded(word, owner)))
+        self.take(READERS, |word| upgraded(word, owner))
     }
 
-    /// Makes another word of the word as long as `change` has one. Acquires what those before did.
+    /// Makes `change` of the word unless a bit of `shut` is set. Acquires what those before have done.
     #[inline]
-    fn update_if(&self, change: impl Fn(usize) -> Option<usize>) -> bool {
+    pub(super) fn take(&self, shut: usize, change: impl Fn(usize) -> usize) -> bool {
+        self.change_unless(shut, Ordering::Acquire, change)
+    }
+
+    /// Makes `change` of the word unless a bit of `shut` is set.
+    #[inline]
+    pub(super) fn change_unless(
+        &self,
+        shut: usize,
+        success: Ordering,
+        change: impl Fn(usize) -> usize,
+    ) -> bool {
         let mut seen = self.word.load(Ordering::Relaxed);
-        while let Some(wanted) = change(seen) {
-            match self.word.compare_exchange_weak(
-                seen,
-                wanted,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+        while seen & shut == 0 {
+            match self
+                .word
+                .compare_exchange_weak(seen, change(seen), success, Ordering::Relaxed)
+            {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -199,7 +218,8 @@ impl RawRwLock {
     fn last_reader_left(&self, before: usize) {
         // A writer serves the line when it leaves, and so does an upgradable reader, unless it is
         // what we kept waiting.
-        if before & WRITER == 0 && before & (UPGRADABLE | UPGRADING) != UPGRADABLE {
+        let is_free = before & WRITER == 0 && before & (UPGRADABLE | UPGRADING) != UPGRADABLE;
+        if is_free && !is_looked_after(before) {
             self.serve_line();
         }
     }
@@ -208,7 +228,7 @@ impl RawRwLock {
     #[inline]
     pub(super) fn unlock_upgradable(&self) {
         let before = self.word.fetch_sub(UPGRADABLE, Ordering::Release);
-        if before & WAITERS != 0 {
+        if before & WAITERS != 0 && !is_looked_after(before) {
             self.serve_line();
         }
     }
@@ -239,7 +259,7 @@ impl RawRwLock {
     #[cold]
     pub(super) fn step_down(&self, stays: usize) {
         let mut seen = self.word.load(Ordering::Relaxed);
-        while seen & WAITERS == 0 {
+        while seen & WAITERS == 0 || (stays == 0 && is_looked_after(seen)) {
             match self.word.compare_exchange_weak(
                 seen,
                 unwritten(seen) + stays,
@@ -260,13 +280,7 @@ impl RawRwLock {
 
     /// Makes `change` of the word. AcqRel: passes on to an heir what those before have done.
     pub(super) fn update(&self, change: impl Fn(usize) -> usize) {
-        let mut seen = self.word.load(Ordering::Relaxed);
-        while let Err(now) =
-            self.word
-                .compare_exchange_weak(seen, change(seen), Ordering::AcqRel, Ordering::Relaxed)
-        {
-            seen = now;
-        }
+        self.change_unless(0, Ordering::AcqRel, change);
     }
 
     pub(super) fn address(&self) -> usize {
@@ -303,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_fields_of_the_word_do_not_overlap() {
-        let flags = WAITERS | WRITER | UPGRADABLE | BARRED | UPGRADING | 3 << POLICY;
+        let flags = WAITERS | WRITER | UPGRADABLE | BARRED | UPGRADING | CALLED | 3 << POLICY;
         assert_eq!(flags, READER - 1);
         assert_eq!(flags & READERS, 0);
         assert_eq!(written_by(u32::MAX) & (READERS | flags), WRITER);

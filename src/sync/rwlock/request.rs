@@ -1,29 +1,31 @@
 //! What the engine is told about reading, writing and upgrading.
 //!
-//! A waiter that was called has stood at the front once, so it is not stopped by BARRED any more. It
-//! owes the line what invariant 3 of `serve.rs` says: whatever comes of its try, a writer that is now
-//! at the front bars those who come later.
+//! A waiter that was called has stood at the front once, so it is not stopped by BARRED any more. Until
+//! it comes in, lines up again or resigns, CALLED stands in the word for it, and others rely on it to see
+//! to those who wait.
 
 use super::Policy;
 use super::raw::{
-    BARRED, KIND, READERS, RawRwLock, SHARED, SHUT, UPGRADABLE, UPGRADING, WAITERS, WRITER,
-    policy_of, unwritten,
+    BARRED, CALLED, KIND, READERS, RawRwLock, SHARED, SHUT, UPGRADABLE, UPGRADING, WAITERS, WRITER,
+    one_more, policy_of, unwritten, written_by,
 };
-use super::serve::{CALLED, HANDED, TO_READ, TO_READ_UPGRADABLE, TO_WRITE, upgrader};
+use super::serve::{COMPETE, HANDED, TO_READ, TO_READ_UPGRADABLE, TO_WRITE, upgrader};
 use crate::GaveUp;
 use crate::platform::atomic::Ordering;
-use crate::wait::lot::{self, Line};
+use crate::wait::lot::Line;
 use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
+use std::mem;
 use std::panic::Location;
 
 impl RawRwLock {
-    /// Marks the word with `mark` while a bit of `taken` is set. False if none is.
-    fn mark_while(&self, taken: usize, mark: impl Fn(usize) -> usize) -> bool {
+    /// Marks the word for a waiter as long as a bit of `taken` is set, taking `used` off. False if none
+    /// is.
+    fn mark_while(&self, taken: usize, used: usize, mark: impl Fn(usize) -> usize) -> bool {
         let mut seen = self.load();
         while seen & taken != 0 {
             match self.word.compare_exchange_weak(
                 seen,
-                seen | WAITERS | mark(seen),
+                seen & !used | WAITERS | mark(seen),
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
@@ -34,16 +36,21 @@ impl RawRwLock {
         false
     }
 
-    /// What a waiter that was called does after its try.
-    fn after_call(&self) {
-        if self.load() & (WAITERS | WRITER | BARRED) == WAITERS {
-            lot::line(self.address(), |line| self.settle(line));
+    /// A called waiter that lines up again: calls the readers who can come in although it cannot.
+    fn call_others(&self, line: &mut Line<'_>) {
+        if self.load() & (WRITER | UPGRADING) == 0 {
+            self.call_shared(line);
         }
     }
 
     fn is_crowded(&self) -> bool {
         self.load() & WAITERS != 0
     }
+}
+
+/// The flag that goes when a request that may have been called has its way.
+fn used(called: bool) -> usize {
+    if called { CALLED } else { 0 }
 }
 
 /// Runs `request` until it is granted.
@@ -73,6 +80,8 @@ pub(crate) struct ReadRequest<'a> {
     /// Which bits keep it out.
     shut: usize,
     upgradable: bool,
+    /// It has been called, and CALLED in the word may mean this one.
+    called: bool,
 }
 
 impl<'a> ReadRequest<'a> {
@@ -81,14 +90,16 @@ impl<'a> ReadRequest<'a> {
             lock,
             shut,
             upgradable: false,
+            called: false,
         }
     }
 
     pub(super) fn upgradable(lock: &'a RawRwLock) -> ReadRequest<'a> {
         ReadRequest {
             lock,
-            shut: SHUT,
+            shut: SHUT | UPGRADABLE,
             upgradable: true,
+            called: false,
         }
     }
 }
@@ -103,46 +114,58 @@ impl Request for ReadRequest<'_> {
 
     #[inline]
     fn attempt(&mut self) -> Option<()> {
-        if self.upgradable {
-            self.lock.try_upgradable(self.shut)
+        let used = used(self.called);
+        let is_in = if self.upgradable {
+            self.lock.take(self.shut, |word| word & !used | UPGRADABLE)
         } else {
-            self.lock.try_read(self.shut)
+            self.lock.take(self.shut, |word| one_more(word) & !used)
+        };
+        if is_in && mem::take(&mut self.called) && self.lock.is_crowded() {
+            self.lock.serve_line();
         }
-        .then_some(())
+        is_in.then_some(())
     }
 
     fn crowded(&self) -> bool {
         self.lock.is_crowded()
     }
 
-    fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
-        let (also, wish) = if self.upgradable {
-            (UPGRADABLE, TO_READ_UPGRADABLE)
+    fn enlist(&mut self, line: &mut Line<'_>) -> Option<usize> {
+        if !self.lock.mark_while(self.shut, used(self.called), |_| 0) {
+            return None;
+        }
+        if mem::take(&mut self.called) {
+            self.lock.call_others(line);
+        }
+        Some(if self.upgradable {
+            TO_READ_UPGRADABLE
         } else {
-            (0, TO_READ)
-        };
-        self.lock
-            .mark_while(self.shut | also, |_| 0)
-            .then_some(wish)
+            TO_READ
+        })
     }
 
     fn granted(&mut self, token: usize) -> Option<()> {
         if token == HANDED {
             return Some(());
         }
+        self.called = true;
         self.shut &= !BARRED;
-        let output = self.attempt();
-        self.lock.after_call();
-        output
+        self.attempt()
+    }
+
+    fn resign(&mut self) {
+        if mem::take(&mut self.called) {
+            self.lock.serve_line_instead();
+        }
     }
 
     fn leave(&mut self, line: &mut Line<'_>, _tag: usize) {
-        self.lock.serve(line);
+        self.lock.serve_instead(line);
     }
 
     fn decline(&mut self, token: usize) {
         match token {
-            CALLED => self.lock.serve_line(),
+            COMPETE => self.lock.serve_line_instead(),
             _ if self.upgradable => self.lock.unlock_upgradable(),
             _ => self.lock.unlock_read(),
         }
@@ -153,8 +176,10 @@ impl Request for ReadRequest<'_> {
 pub(crate) struct WriteRequest<'a> {
     lock: &'a RawRwLock,
     owner: u32,
-    /// Which bits keep it out, beside those of whoever is inside.
+    /// Which bits keep it out.
     shut: usize,
+    /// It has been called, and CALLED in the word may mean this one.
+    called: bool,
 }
 
 impl<'a> WriteRequest<'a> {
@@ -162,7 +187,8 @@ impl<'a> WriteRequest<'a> {
         WriteRequest {
             lock,
             owner,
-            shut: SHUT,
+            shut: SHUT | SHARED,
+            called: false,
         }
     }
 
@@ -192,9 +218,10 @@ impl Request for WriteRequest<'_> {
 
     #[inline]
     fn attempt(&mut self) -> Option<()> {
-        self.lock
-            .try_write_slow(self.owner, self.shut)
-            .then_some(())
+        let (written, used) = (written_by(self.owner), used(self.called));
+        let is_in = self.lock.take(self.shut, |word| word & !used | written);
+        self.called &= !is_in;
+        is_in.then_some(())
     }
 
     fn crowded(&self) -> bool {
@@ -202,28 +229,38 @@ impl Request for WriteRequest<'_> {
     }
 
     fn enlist(&mut self, line: &mut Line<'_>) -> Option<usize> {
-        self.lock
-            .mark_while(self.shut | SHARED, |word| self.bar(word, line))
-            .then_some(TO_WRITE)
+        let bar = |word| self.bar(word, line);
+        if !self.lock.mark_while(self.shut, used(self.called), bar) {
+            return None;
+        }
+        if mem::take(&mut self.called) && policy_of(self.lock.load()) == Policy::PreferReaders {
+            self.lock.call_others(line);
+        }
+        Some(TO_WRITE)
     }
 
     fn granted(&mut self, token: usize) -> Option<()> {
         if token == HANDED {
             return Some(());
         }
+        self.called = true;
         self.shut &= !BARRED;
-        let output = self.attempt();
-        self.lock.after_call();
-        output
+        self.attempt()
+    }
+
+    fn resign(&mut self) {
+        if mem::take(&mut self.called) {
+            self.lock.serve_line_instead();
+        }
     }
 
     fn leave(&mut self, line: &mut Line<'_>, _tag: usize) {
-        self.lock.serve(line);
+        self.lock.serve_instead(line);
     }
 
     fn decline(&mut self, token: usize) {
         match token {
-            CALLED => self.lock.serve_line(),
+            COMPETE => self.lock.serve_line_instead(),
             _ => self.lock.unlock_write(self.owner),
         }
     }
@@ -254,7 +291,7 @@ impl Request for UpgradeRequest<'_> {
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
         self.lock
-            .mark_while(READERS, |_| UPGRADING)
+            .mark_while(READERS, 0, |_| UPGRADING)
             .then(|| upgrader(self.owner))
     }
 
@@ -272,7 +309,7 @@ impl Request for UpgradeRequest<'_> {
                 word & !UPGRADING
             }
         });
-        self.lock.serve(line);
+        self.lock.serve_instead(line);
     }
 
     fn decline(&mut self, _token: usize) {

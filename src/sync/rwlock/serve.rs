@@ -5,19 +5,21 @@
 //! while the bucket's lock is free:
 //!
 //! 1. WAITERS is set exactly while the line is not empty.
-//! 2. If somebody is parked, then somebody is inside who serves the line on leaving, or somebody has
-//!    been called and is on the way.
-//! 3. If a writer is parked at the front of a lock that is read, then it is BARRED (except by
-//!    `PreferReaders`), or somebody has been called and will see to it: see `granted`. So readers who
-//!    keep coming cannot keep a writer out.
+//! 2. If somebody is parked, then somebody is inside who serves the line on leaving, or the word says
+//!    CALLED.
+//! 3. If it says CALLED, then somebody has been called and has not come in, lined up again or resigned
+//!    yet; or has given up at the same time and has not left the line yet.
+//! 4. If a writer is parked at the front of a lock that is read, then it is BARRED (except by
+//!    `PreferReaders`) or CALLED. So readers who keep coming cannot keep a writer out.
 //!
-//! A grant can be lost on a waiter that has given up and has not left the line yet. What was handed is
-//! then taken back at once; a call needs no repair, because a waiter that leaves serves the line too.
+//! Whoever was called serves the line when it comes in as a reader, and when it resigns; a writer does
+//! when it leaves. A waiter that gives up serves the line when it has left it, which also repairs a call
+//! that was lost on it; what was to be handed to it is taken back at once.
 
 use super::Policy;
 use super::raw::{
-    BARRED, READER, READERS, RawRwLock, SHARED, UPGRADABLE, UPGRADING, WAITERS, WRITER, is_full,
-    one_more, policy_of, unwritten, upgraded, written_by,
+    BARRED, CALLED, READER, READERS, RawRwLock, SHARED, UPGRADABLE, UPGRADING, WAITERS, WRITER,
+    is_full, one_more, policy_of, unwritten, upgraded, written_by,
 };
 use crate::platform::atomic::Ordering;
 use crate::wait::lot::{self, Front, Line};
@@ -27,9 +29,9 @@ use std::time::Duration;
 /// A waiter that has waited this long gets what it wants handed to it, so nobody can overtake it again.
 const HANDOFF_AFTER: Duration = Duration::from_micros(500);
 
-/// Grant tokens: it is yours; or: try again, it may be open.
+/// Grant tokens: it is yours; or: it is open, come and try.
 pub(super) const HANDED: usize = 0;
-pub(super) const CALLED: usize = 1;
+pub(super) const COMPETE: usize = 1;
 
 /// What a waiter wants: the low bits of its tag. An upgrader's tag has its owner above them.
 pub(super) const TO_READ: usize = 0;
@@ -48,6 +50,12 @@ impl RawRwLock {
     #[cold]
     pub(super) fn serve_line(&self) {
         lot::line(self.address(), |line| self.serve(line));
+    }
+
+    /// As `serve_line`, by somebody who has been called and will not come.
+    #[cold]
+    pub(super) fn serve_line_instead(&self) {
+        lot::line(self.address(), |line| self.serve_instead(line));
     }
 
     /// As `serve_line`, with the bucket's lock held.
@@ -72,9 +80,12 @@ impl RawRwLock {
         }
         let wish = front.tag & WISH;
         if wish != TO_WRITE && policy_of(seen) == Policy::PreferWriters && has_writer(line) {
-            if seen & SHARED == 0 {
-                call_first_writer(line);
+            if seen & (SHARED | CALLED) == 0 {
+                self.call_first_writer(line);
             }
+            return true;
+        }
+        if seen & (SHARED | CALLED) == CALLED && !is_overdue(front) {
             return true;
         }
         match wish {
@@ -92,7 +103,10 @@ impl RawRwLock {
             ),
             TO_WRITE => {
                 let readers_first = policy_of(seen) == Policy::PreferReaders;
-                (readers_first && self.call_shared(line)) || line.grant_front(CALLED)
+                if !(readers_first && self.call_shared(line)) {
+                    self.call_first_writer(line);
+                }
+                true
             }
             TO_READ if is_overdue(front) && !is_full(seen) => {
                 self.hand(line, seen, one_more(seen), |word| word - READER);
@@ -164,7 +178,7 @@ impl RawRwLock {
 
     /// Calls the readers up to the first writer, or all of them by `PreferReaders`, and the first of
     /// the upgradable ones. False if there was none.
-    fn call_shared(&self, line: &mut Line<'_>) -> bool {
+    pub(super) fn call_shared(&self, line: &mut Line<'_>) -> bool {
         let seen = self.load();
         let passes_writers = policy_of(seen) == Policy::PreferReaders;
         let (behind_writer, upgradable) = (Cell::new(false), Cell::new(seen & UPGRADABLE != 0));
@@ -179,14 +193,37 @@ impl RawRwLock {
                 TO_READ_UPGRADABLE => !behind_writer.get() && !upgradable.replace(true),
                 _ => false,
             };
-            any.set(any.get() || called);
-            called.then_some(CALLED)
+            called.then(|| {
+                any.set(true);
+                self.call()
+            })
         });
         any.get()
     }
 
+    fn call_first_writer(&self, line: &mut Line<'_>) {
+        let called = Cell::new(false);
+        line.grant_where(|tag| {
+            (tag & WISH == TO_WRITE && !called.replace(true)).then(|| self.call())
+        });
+    }
+
+    /// The token for a waiter that is called. In the word first, because the waiter goes on at once.
+    fn call(&self) -> usize {
+        if self.load() & CALLED == 0 {
+            self.word.fetch_or(CALLED, Ordering::Relaxed);
+        }
+        COMPETE
+    }
+
+    /// Somebody who may have been called will not come.
+    pub(super) fn serve_instead(&self, line: &mut Line<'_>) {
+        self.word.fetch_and(!CALLED, Ordering::Relaxed);
+        self.serve(line);
+    }
+
     /// Leaves WAITERS and BARRED as the line and the rest of the word want them.
-    pub(super) fn settle(&self, line: &mut Line<'_>) {
+    fn settle(&self, line: &mut Line<'_>) {
         let waiters = if line.is_empty() { 0 } else { WAITERS };
         let mut seen = self.load();
         loop {
@@ -234,11 +271,6 @@ fn has_writer(line: &mut Line<'_>) -> bool {
         None
     });
     found.get()
-}
-
-fn call_first_writer(line: &mut Line<'_>) {
-    let called = Cell::new(false);
-    line.grant_where(|tag| (tag & WISH == TO_WRITE && !called.replace(true)).then_some(CALLED));
 }
 
 /// Overtaken for so long, or (there is no time in a model) so often, that it is its turn.

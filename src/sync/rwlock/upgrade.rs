@@ -3,7 +3,7 @@
 use super::RwLock;
 use super::guard::Holder;
 use super::guard::{OfTask, OfThread, ReadGuard, TaskWriteGuard, WriteGuard};
-use super::raw::{SHUT, UPGRADABLE};
+use super::raw::UPGRADABLE;
 use super::request::{ReadRequest, UpgradeRequest, run, run_within};
 use crate::GaveUp;
 use crate::platform::thread_id;
@@ -29,7 +29,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     pub fn try_upgradable_read(&self) -> Option<UpgradableGuard<'_, T>> {
         self.raw
-            .try_upgradable(SHUT)
+            .try_upgradable()
             .then(|| UpgradableGuard { lock: self })
     }
 
