@@ -172,6 +172,11 @@ impl Request for ReadRequest<'_> {
     }
 }
 
+/// So often a writer tries for itself while others read: a moment without readers is all it needs, and
+/// lining up costs them more than such a moment. Then it lines up, which keeps new readers out, instead of
+/// spinning on while they come and go.
+const TRIES_BESIDE_READERS: u32 = 6;
+
 /// Wants to write as `owner`.
 pub(crate) struct WriteRequest<'a> {
     lock: &'a RawRwLock,
@@ -180,6 +185,7 @@ pub(crate) struct WriteRequest<'a> {
     shut: usize,
     /// It has been called, and CALLED in the word may mean this one.
     called: bool,
+    tries: u32,
 }
 
 impl<'a> WriteRequest<'a> {
@@ -189,6 +195,7 @@ impl<'a> WriteRequest<'a> {
             owner,
             shut: SHUT | SHARED,
             called: false,
+            tries: 0,
         }
     }
 
@@ -218,6 +225,7 @@ impl Request for WriteRequest<'_> {
 
     #[inline]
     fn attempt(&mut self) -> Option<()> {
+        self.tries += 1;
         let (written, used) = (written_by(self.owner), used(self.called));
         let is_in = self.lock.take(self.shut, |word| word & !used | written);
         self.called &= !is_in;
@@ -225,7 +233,9 @@ impl Request for WriteRequest<'_> {
     }
 
     fn crowded(&self) -> bool {
-        self.lock.is_crowded()
+        let word = self.lock.load();
+        let is_read = word & WRITER == 0 && word & SHARED != 0;
+        word & WAITERS != 0 || (is_read && self.tries >= TRIES_BESIDE_READERS)
     }
 
     fn enlist(&mut self, line: &mut Line<'_>) -> Option<usize> {
