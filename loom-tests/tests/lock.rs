@@ -219,3 +219,52 @@ fn freed_for_nobody() {
         },
     );
 }
+
+#[test]
+fn overtaken_among_others() {
+    model(
+        "lock: an overtaken waiter and a newcomer, while the lock is freed and taken over and over",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let others: Vec<_> = (0..2)
+                .map(|_| {
+                    let lock = lock.clone();
+                    thread::spawn(move || {
+                        *lock.lock() += 1;
+                    })
+                })
+                .collect();
+            for _ in 0..3 {
+                *lock.lock() += 1;
+            }
+            others.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(*lock.lock(), 5);
+        },
+    );
+}
+
+#[test]
+fn called_and_dropped_while_overtaken() {
+    model(
+        "lock: a called future is dropped while a newcomer has the lock, with a thread behind it",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let held = lock.lock();
+            let mut future = Box::pin(lock.lock_async());
+            assert!(poll_once(future.as_mut()).is_pending());
+            let patient = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            drop(held);
+            let newcomer = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            drop(future);
+            newcomer.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(*lock.try_lock().expect("free"), 2);
+        },
+    );
+}

@@ -5,7 +5,9 @@
 //! and so on. If this comes back to itself, the loop is closed, and whoever closes it says so.
 //!
 //! * **Every loop is found**: it closes when the last of its threads begins to wait, and that thread
-//!   finds the others in the table. Nobody becomes an owner while it waits for something else.
+//!   finds the others in the table. Nobody becomes an owner while it waits for something else; of what
+//!   it waits for, it does when that is handed to it, in one step with the end of its wait as far as
+//!   the bucket's lock goes, which is therefore taken to read a link for good.
 //! * **Only loops are reported.** What was read on the way may have changed, so a closed loop is read
 //!   again, backwards. The looker holds what the last thread waits for and does not let go of it while
 //!   it looks: that wait lasts. So the last thread lets go of nothing either, and the wait for it
@@ -17,7 +19,7 @@
 
 use super::report::{self, Deadlock, Wait};
 use super::waiter::{Ticket, Waiter};
-use super::{Limit, TASK};
+use super::{Limit, TASK, lot};
 use crate::platform::Mutex;
 use smallvec::SmallVec;
 use std::ptr;
@@ -98,14 +100,22 @@ impl<'w> Entered<'w> {
         let mut links = self.follow()?;
         let _one_at_a_time = VERDICT.lock();
         for link in links.iter_mut().rev() {
-            let (now, is_reported) = with_entry(link.ticket.thread, |e| (e.link(), e.is_reported))?;
+            // With the bucket locked, so that nobody is just being handed what it waits for.
+            let (now, is_reported) = lot::line(link.ticket.address, |_line| {
+                with_entry(link.ticket.thread, |entry| {
+                    Some((entry.link()?, entry.is_reported))
+                })
+            })?;
             if now.owner != link.owner || is_reported {
                 return None;
             }
             *link = now;
         }
         for link in &links {
-            with_entry(link.ticket.thread, |entry| entry.is_reported = true);
+            with_entry(link.ticket.thread, |entry| {
+                entry.is_reported = true;
+                Some(())
+            });
         }
         Some(links)
     }
@@ -138,16 +148,20 @@ impl Drop for Entered<'_> {
 }
 
 impl Entry {
-    /// Called with the shard's mutex held.
-    fn link(&self) -> Link {
+    /// Called with the shard's mutex held. `None` if the wait is over already.
+    fn link(&self) -> Option<Link> {
         // SAFETY: entered, so alive as long as the shard's mutex is held.
-        let ticket = unsafe { (*self.waiter).ticket };
+        let waiter = unsafe { &*self.waiter };
+        if waiter.decided().is_some() {
+            return None;
+        }
+        let ticket = waiter.ticket;
         let owner = match ticket.kind.owner {
             // SAFETY: as it waits, it borrows what it waits for, which has a word of this kind.
             Some(read) => unsafe { read(ticket.address) },
             None => 0,
         };
-        Link { ticket, owner }
+        Some(Link { ticket, owner })
     }
 }
 
@@ -161,10 +175,10 @@ fn shard(thread: u32) -> &'static Mutex<Shard> {
     &TABLE[thread as usize % TABLE.len()]
 }
 
-fn with_entry<R>(thread: u32, f: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+fn with_entry<R>(thread: u32, f: impl FnOnce(&mut Entry) -> Option<R>) -> Option<R> {
     let mut shard = shard(thread).lock();
     let entry = shard.iter_mut().find(|entry| entry.thread == thread)?;
-    Some(f(entry))
+    f(entry)
 }
 
 /// Reading the words of others multiplies the interleavings, so a model asks for it.
