@@ -3,7 +3,6 @@
 pub use crate::wait::report::{Deadlock, OnDeadlock, Thread, Wait, on_deadlock, waits};
 
 use crate::wait::TASK;
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -124,21 +123,39 @@ impl WaitGraph {
     /// objects with `id` and `name`, `waited` is in seconds.
     pub fn to_json(&self) -> String {
         let thread = |thread: &Option<Thread>| match thread {
-            Some(thread) => json!({ "id": thread.id, "name": thread.name }),
-            None => json!(null),
+            Some(Thread { id, name }) => {
+                let name = name.as_deref().map_or("null".to_owned(), json_string);
+                format!("{{\"id\":{id},\"name\":{name}}}")
+            }
+            None => "null".to_owned(),
         };
         let waits = self.waits.iter().map(|wait| {
-            json!({
-                "kind": wait.kind,
-                "address": wait.address,
-                "thread": thread(&wait.thread),
-                "owner": thread(&wait.owner),
-                "place": wait.place.to_string(),
-                "waited": wait.waited.as_secs_f64(),
-            })
+            format!(
+                "{{\"kind\":{},\"address\":{},\"thread\":{},\"owner\":{},\"place\":{},\"waited\":{}}}",
+                json_string(wait.kind),
+                wait.address,
+                thread(&wait.thread),
+                thread(&wait.owner),
+                json_string(&wait.place.to_string()),
+                wait.waited.as_secs_f64(),
+            )
         });
-        serde_json::Value::from_iter(waits).to_string()
+        format!("[{}]", waits.collect::<Vec<_>>().join(","))
     }
+}
+
+/// By hand, since serde_json's many comparisons with its own `Value` make `==` ambiguous in programs
+/// that have nothing to do with it.
+fn json_string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c < ' ' => quoted += &format!("\\u{:04x}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 /// Names a thread's node after making sure that it is there; saying it twice does no harm.
@@ -182,6 +199,25 @@ impl fmt::Debug for Owner {
             Some(thread) => fmt::Display::fmt(&thread, f),
             None if self.0 == TASK => f.write_str("a task"),
             None => f.write_str("nobody"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_string;
+
+    #[test]
+    fn strings_are_quoted_as_json_wants_it() {
+        for text in [
+            "",
+            "plain",
+            "\"\\/",
+            "a\nb\t\u{1}\u{1f}",
+            "ümläut \u{1f600}",
+        ] {
+            let read: String = serde_json::from_str(&json_string(text)).unwrap();
+            assert_eq!(read, text);
         }
     }
 }

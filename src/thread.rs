@@ -1,6 +1,6 @@
 //! Threads whose end can be waited for like anything else: with a limit, or without blocking.
 //!
-//! A thread's end is a [`Completion`]; what it returned lies beside it. Joining is an edge in the wait
+//! A thread's end is a `Completion`; what it returned lies beside it. Joining is an edge in the wait
 //! graph: see [`debug::on_deadlock`](crate::debug::on_deadlock).
 
 use crate::panic::{Panicked, catch};

@@ -73,14 +73,14 @@ fn a_zero_byte_in_a_name_is_an_error_and_starts_nothing() {
 fn a_joiner_is_woken_by_the_end() {
     watchdog(LIMIT, "a_joiner_is_woken", || {
         let (release, wait) = mpsc::channel::<()>();
-        let handle = thread::spawn(move || drop(wait.recv()));
+        let handle = thread::spawn(move || wait.recv().is_err());
         std::thread::scope(|s| {
             let joiner = s.spawn(|| handle.join());
             while debug::waits().iter().all(|wait| wait.kind != "Thread") {
                 std::thread::yield_now();
             }
             drop(release);
-            joiner.join().unwrap().unwrap();
+            assert!(joiner.join().unwrap().unwrap());
         });
     });
 }

@@ -9,16 +9,20 @@ pub(crate) mod completion;
 mod condition;
 mod event;
 mod lock;
+mod lock_all;
 mod rwlock;
 mod semaphore;
 
 pub use condition::Condition;
 pub use event::Event;
-pub use lock::{Lock, LockGuard, TaskLockGuard};
+pub use lock::{
+    ByTask, ByThread, Holder, Lock, LockGuard, MappedLockGuard, MappedTaskLockGuard, NotLocked,
+    OwnedLockGuard, OwnedTaskLockGuard, TaskLockGuard,
+};
+pub use lock_all::{LockSet, lock_all, lock_all_async, lock_all_within, try_lock_all};
 pub use rwlock::{
-    Holder, MappedTaskWriteGuard, MappedWriteGuard, OfTask, OfThread, OwnedReadGuard,
-    OwnedWriteGuard, Policy, ReadGuard, RwLock, TaskWriteGuard, UpgradableGuard, UpgradeError,
-    WriteGuard,
+    MappedTaskWriteGuard, MappedWriteGuard, OwnedReadGuard, OwnedWriteGuard, Policy, ReadGuard,
+    RwLock, TaskWriteGuard, UpgradableGuard, UpgradeError, WriteGuard,
 };
 pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};
 

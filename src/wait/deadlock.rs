@@ -65,10 +65,12 @@ pub(super) struct Entered<'w> {
 ///
 /// # Errors
 ///
-/// The loop, if the program wants such waits to end in a panic. The caller gives up, and panics.
+/// The loop, if the program wants such waits to end in a panic and the caller `may_panic`. It gives up,
+/// and panics.
 pub(super) fn enter<'w>(
     waiter: &'w Waiter,
     limit: &Limit<'_>,
+    may_panic: bool,
 ) -> Result<Option<Entered<'w>>, Deadlock> {
     let Ticket { kind, thread, .. } = waiter.ticket;
     if kind.owner.is_none() || thread == TASK || !limit.is_none() || !is_watched() {
@@ -80,7 +82,8 @@ pub(super) fn enter<'w>(
     };
     // What is done about it is the user's code, which may wait for something else.
     drop(entered);
-    report::act(Deadlock::new(links.iter().map(Link::to_wait).collect()))?;
+    let deadlock = Deadlock::new(links.iter().map(Link::to_wait).collect());
+    report::act(deadlock, may_panic)?;
     Ok(Some(Entered::new(waiter, true)))
 }
 

@@ -163,7 +163,10 @@ pub enum OnDeadlock {
     #[default]
     Print,
     /// Panic in the thread whose wait has closed the circle. Its call has changed nothing, and as it
-    /// unwinds it frees what it holds, so the others go on.
+    /// unwinds it frees what it holds, so the others go on. A thread that must have a lock back, at the
+    /// end of a [`Condition`](crate::sync::Condition)'s wait or of
+    /// [`LockGuard::unlocked`](crate::sync::LockGuard::unlocked), has no such way out: then it is
+    /// printed.
     Panic,
     /// Call this in the thread whose wait has closed the circle, and then keep waiting. The hook may
     /// wait for other things itself; a panic in it is printed and goes no further.
@@ -220,15 +223,15 @@ pub fn on_deadlock(action: OnDeadlock) -> OnDeadlock {
 }
 
 /// Does what the program wants done. `Err`: panic.
-pub(super) fn act(deadlock: Deadlock) -> Result<(), Deadlock> {
+pub(super) fn act(deadlock: Deadlock, may_panic: bool) -> Result<(), Deadlock> {
     let action = ACTION
         .read()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
     match action {
-        OnDeadlock::Panic => return Err(deadlock),
+        OnDeadlock::Panic if may_panic => return Err(deadlock),
         // Not eprintln!: it would panic without a standard error.
-        OnDeadlock::Print => {
+        OnDeadlock::Panic | OnDeadlock::Print => {
             let _ = writeln!(std::io::stderr(), "{deadlock}");
         }
         OnDeadlock::Call(hook) => crate::panic::report("a deadlock hook", || hook(&deadlock)),

@@ -36,6 +36,11 @@ pub(crate) trait Request {
     /// A granter gave `token`. `None`: it was only a call to try again, and the try failed.
     fn granted(&mut self, token: usize) -> Option<Self::Output>;
 
+    /// Whether the caller is prepared for a panic instead of a wait that would never end.
+    fn may_panic(&self) -> bool {
+        true
+    }
+
     /// Gives up: whatever a call obliges the called one to is somebody else's from now on.
     fn resign(&mut self) {}
 
@@ -114,7 +119,7 @@ pub(crate) fn wait<R: Request>(
 
 /// Sleeps in the line, after a look whether that could last for ever.
 fn sleep<R: Request>(waiter: &Waiter, request: &mut R, limit: &Limit<'_>) -> u32 {
-    match deadlock::enter(waiter, limit) {
+    match deadlock::enter(waiter, limit, request.may_panic()) {
         Ok(_entered) => waiter.sleep(limit),
         Err(deadlock) => {
             // Whoever was quicker with a grant has shown that it was not for ever after all.

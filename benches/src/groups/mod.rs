@@ -1,10 +1,10 @@
 //! The groups: what is measured, and with whom. A group is one file here and one line below; a
 //! contender is a small impl of the group's trait and a line where the workloads are built.
 
-mod lock;
+pub mod lock;
 mod pool;
 pub mod process;
-mod queue;
+pub mod queue;
 mod rwlock;
 
 use crate::run::Workload;

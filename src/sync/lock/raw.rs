@@ -128,6 +128,18 @@ impl RawLock {
         }
     }
 
+    /// As `lock`, for a holder who has let go of it and cannot do without: never panics, not even if it
+    /// would be for ever and the program wants to hear of that by a panic.
+    pub(crate) fn lock_again(&self, owner: u32, place: &'static Location<'static>) {
+        if !self.try_lock(owner) {
+            let mut request = LockRequest {
+                may_panic: false,
+                ..LockRequest::new(self, owner)
+            };
+            wait_for_ever(&mut request, place);
+        }
+    }
+
     #[inline]
     pub(crate) fn lock_within(
         &self,
@@ -273,6 +285,7 @@ pub(crate) struct LockRequest<'a> {
     owner: u32,
     /// It has been called, and CALLED in the word means this one.
     called: bool,
+    may_panic: bool,
 }
 
 impl<'a> LockRequest<'a> {
@@ -281,6 +294,7 @@ impl<'a> LockRequest<'a> {
             lock,
             owner,
             called: false,
+            may_panic: true,
         }
     }
 
@@ -340,6 +354,10 @@ impl Request for LockRequest<'_> {
         if line.is_empty() {
             self.lock.unmark();
         }
+    }
+
+    fn may_panic(&self) -> bool {
+        self.may_panic
     }
 
     /// Called, and not competing any more: the lock may lie free with others parked. Taking and

@@ -1,12 +1,12 @@
 //! The guards of an [`RwLock`]: a reader's, which may be mapped to a part of the value, and a writer's.
 //!
 //! A guard exists exactly as long as its holder is inside. A reader is not named in the lock, so one
-//! type serves threads and tasks; a writer is, so its guard says who holds it: [`OfThread`] or
-//! [`OfTask`].
+//! type serves threads and tasks; a writer is, so its guard says who holds it: [`ByThread`] or
+//! [`ByTask`].
 
 use super::RwLock;
 use super::raw::{READER, RawRwLock};
-use crate::wait::TASK;
+use crate::sync::lock::{ByTask, ByThread, Holder};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -107,69 +107,12 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for ReadGuard<'_, T> {
     }
 }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// Who holds a [`WriteGuard`]: [`OfThread`] or [`OfTask`].
-pub trait Holder: sealed::Sealed + Copy {
-    /// The number under which the lock knows it.
-    #[doc(hidden)]
-    fn owner(self) -> u32;
-}
-
-/// Held by the thread that took it, which is named in the lock: such a guard stays in its thread.
-#[derive(Clone, Copy, Debug)]
-pub struct OfThread {
-    owner: u32,
-    _here: PhantomData<*const ()>,
-}
-
-// SAFETY: another thread that sees it can only read the number.
-unsafe impl Sync for OfThread {}
-
-impl OfThread {
-    #[inline]
-    pub(super) fn new(owner: u32) -> OfThread {
-        OfThread {
-            owner,
-            _here: PhantomData,
-        }
-    }
-}
-
-/// Held by a task, which may move between threads.
-#[derive(Clone, Copy, Debug)]
-pub struct OfTask(());
-
-impl OfTask {
-    pub(super) fn new() -> OfTask {
-        OfTask(())
-    }
-}
-
-impl sealed::Sealed for OfThread {}
-impl sealed::Sealed for OfTask {}
-
-impl Holder for OfThread {
-    #[inline]
-    fn owner(self) -> u32 {
-        self.owner
-    }
-}
-
-impl Holder for OfTask {
-    fn owner(self) -> u32 {
-        TASK
-    }
-}
-
 /// The right to change what an [`RwLock`] protects; dropping it gives the right back.
 ///
 /// A thread's guard stays in the thread that took it, because that thread is named in the lock as its
 /// owner; a task's, a [`TaskWriteGuard`], does not.
 #[must_use = "the lock is given back at once if the guard is not kept"]
-pub struct WriteGuard<'a, T: ?Sized, H: Holder = OfThread> {
+pub struct WriteGuard<'a, T: ?Sized, H: Holder = ByThread> {
     lock: &'a RwLock<T>,
     holder: H,
     /// A guard is a `&mut T` to the compiler.
@@ -179,7 +122,7 @@ pub struct WriteGuard<'a, T: ?Sized, H: Holder = OfThread> {
 /// The right to change what an [`RwLock`] protects, held by a task instead of a thread.
 ///
 /// From [`RwLock::write_async`]. It may be kept across an `.await` and dropped in another thread.
-pub type TaskWriteGuard<'a, T> = WriteGuard<'a, T, OfTask>;
+pub type TaskWriteGuard<'a, T> = WriteGuard<'a, T, ByTask>;
 
 impl<'a, T: ?Sized, H: Holder> WriteGuard<'a, T, H> {
     /// The guard of a lock that has just let `holder` write.
@@ -238,7 +181,7 @@ impl<T: ?Sized, H: Holder> DerefMut for WriteGuard<'_, T, H> {
 impl<T: ?Sized, H: Holder> Drop for WriteGuard<'_, T, H> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.raw.unlock_write(self.holder.owner());
+        self.lock.raw.unlock_write(self.holder.id());
     }
 }
 

@@ -3,8 +3,9 @@
 //! A type of its own, because it must not become a reader: `&mut` to a part may come from inside a
 //! cell (`Cell::get_mut`), and a reader of that part would share it with those who go through the cell.
 
-use super::guard::{Holder, OfTask, OfThread, WriteGuard};
+use super::guard::WriteGuard;
 use super::raw::RawRwLock;
+use crate::sync::lock::{ByTask, ByThread, Holder};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -16,7 +17,7 @@ use std::ptr::NonNull;
 ///
 /// It stays in its thread or moves with its task, as the guard it was made from.
 #[must_use = "the lock is given back at once if the guard is not kept"]
-pub struct MappedWriteGuard<'a, T: ?Sized, H: Holder = OfThread> {
+pub struct MappedWriteGuard<'a, T: ?Sized, H: Holder = ByThread> {
     lock: &'a RawRwLock,
     /// Not a reference: the value may change while a function that drops the guard still runs.
     value: NonNull<T>,
@@ -25,7 +26,7 @@ pub struct MappedWriteGuard<'a, T: ?Sized, H: Holder = OfThread> {
 }
 
 /// A [`MappedWriteGuard`] of a task.
-pub type MappedTaskWriteGuard<'a, T> = MappedWriteGuard<'a, T, OfTask>;
+pub type MappedTaskWriteGuard<'a, T> = MappedWriteGuard<'a, T, ByTask>;
 
 // SAFETY: the guard is a `&mut T`, and a holder that is Send may leave in any thread.
 unsafe impl<T: ?Sized + Send, H: Holder + Send> Send for MappedWriteGuard<'_, T, H> {}
@@ -133,7 +134,7 @@ impl<T: ?Sized, H: Holder> DerefMut for MappedWriteGuard<'_, T, H> {
 impl<T: ?Sized, H: Holder> Drop for MappedWriteGuard<'_, T, H> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.unlock_write(self.holder.owner());
+        self.lock.unlock_write(self.holder.id());
     }
 }
 

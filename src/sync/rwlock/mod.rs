@@ -8,14 +8,15 @@ mod request;
 mod serve;
 mod upgrade;
 
-pub use guard::{Holder, OfTask, OfThread, ReadGuard, TaskWriteGuard, WriteGuard};
+pub use guard::{ReadGuard, TaskWriteGuard, WriteGuard};
 pub use mapped::{MappedTaskWriteGuard, MappedWriteGuard};
 pub use owned::{OwnedReadGuard, OwnedWriteGuard};
 pub use upgrade::{UpgradableGuard, UpgradeError};
 
 use crate::GaveUp;
-use crate::platform::{UnsafeCell, const_fn, thread_id};
-use crate::wait::{Limit, TASK, WaitFuture};
+use crate::platform::{UnsafeCell, const_fn};
+use crate::sync::lock::{ByTask, ByThread, Id};
+use crate::wait::{Limit, WaitFuture};
 use raw::{RawRwLock, SHARED, SHUT, WRITER};
 use request::{ReadRequest, WriteRequest, run, run_within};
 use std::fmt;
@@ -289,9 +290,9 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     #[doc(alias = "lock_exclusive")]
     pub fn write(&self) -> WriteGuard<'_, T> {
-        let owner = thread_id();
-        self.raw.write(owner, Location::caller());
-        WriteGuard::new(self, OfThread::new(owner))
+        let by = ByThread::current();
+        self.raw.write(by.id(), Location::caller());
+        WriteGuard::new(self, by)
     }
 
     /// Writes if nobody is inside; never blocks.
@@ -300,10 +301,10 @@ impl<T: ?Sized> RwLock<T> {
     /// leaving in this moment.
     #[inline]
     pub fn try_write(&self) -> Option<WriteGuard<'_, T>> {
-        let owner = thread_id();
+        let by = ByThread::current();
         self.raw
-            .try_write(owner)
-            .then(|| WriteGuard::new(self, OfThread::new(owner)))
+            .try_write(by.id())
+            .then(|| WriteGuard::new(self, by))
     }
 
     /// Writes; blocks at most as long as `limit` says.
@@ -318,10 +319,10 @@ impl<T: ?Sized> RwLock<T> {
         &self,
         limit: impl Into<Limit<'l>>,
     ) -> Result<WriteGuard<'_, T>, GaveUp> {
-        let owner = thread_id();
-        let request = WriteRequest::new(&self.raw, owner);
+        let by = ByThread::current();
+        let request = WriteRequest::new(&self.raw, by.id());
         run_within(request, &limit.into(), Location::caller())?;
-        Ok(WriteGuard::new(self, OfThread::new(owner)))
+        Ok(WriteGuard::new(self, by))
     }
 
     /// Writes without blocking a thread: resolves when the guard is ours.
@@ -331,10 +332,10 @@ impl<T: ?Sized> RwLock<T> {
     /// forgotten instead ([`std::mem::forget`]) keeps its place in the line, like a forgotten guard.
     #[track_caller]
     pub fn write_async(&self) -> impl Future<Output = TaskWriteGuard<'_, T>> {
-        let request = WaitFuture::new(WriteRequest::new(&self.raw, TASK));
+        let request = WaitFuture::new(WriteRequest::new(&self.raw, ByTask::HOLDER.id()));
         async move {
             request.await;
-            WriteGuard::new(self, OfTask::new())
+            WriteGuard::new(self, ByTask::HOLDER)
         }
     }
 

@@ -1,13 +1,12 @@
 //! The reader that may become the writer.
 
 use super::RwLock;
-use super::guard::Holder;
-use super::guard::{OfTask, OfThread, ReadGuard, TaskWriteGuard, WriteGuard};
+use super::guard::{ReadGuard, TaskWriteGuard, WriteGuard};
 use super::raw::UPGRADABLE;
 use super::request::{ReadRequest, UpgradeRequest, run, run_within};
 use crate::GaveUp;
-use crate::platform::thread_id;
-use crate::wait::{Limit, TASK, WaitFuture};
+use crate::sync::lock::{ByTask, ByThread, Holder, Id};
+use crate::wait::{Limit, WaitFuture};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -90,9 +89,9 @@ impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
     #[inline]
     #[track_caller]
     pub fn upgrade(guard: Self) -> WriteGuard<'a, T> {
-        let owner = thread_id();
-        run(guard.request(owner), Location::caller());
-        WriteGuard::new(guard.into_lock(), OfThread::new(owner))
+        let by = ByThread::current();
+        run(guard.request(by.id()), Location::caller());
+        WriteGuard::new(guard.into_lock(), by)
     }
 
     /// Writes if nobody else reads; never blocks.
@@ -102,9 +101,9 @@ impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
     /// The guard, if somebody else reads.
     #[inline]
     pub fn try_upgrade(guard: Self) -> Result<WriteGuard<'a, T>, Self> {
-        let owner = thread_id();
-        if guard.lock.raw.try_upgrade(owner) {
-            Ok(WriteGuard::new(guard.into_lock(), OfThread::new(owner)))
+        let by = ByThread::current();
+        if guard.lock.raw.try_upgrade(by.id()) {
+            Ok(WriteGuard::new(guard.into_lock(), by))
         } else {
             Err(guard)
         }
@@ -121,9 +120,9 @@ impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
         guard: Self,
         limit: impl Into<Limit<'l>>,
     ) -> Result<WriteGuard<'a, T>, UpgradeError<'a, T>> {
-        let owner = thread_id();
-        match run_within(guard.request(owner), &limit.into(), Location::caller()) {
-            Ok(()) => Ok(WriteGuard::new(guard.into_lock(), OfThread::new(owner))),
+        let by = ByThread::current();
+        match run_within(guard.request(by.id()), &limit.into(), Location::caller()) {
+            Ok(()) => Ok(WriteGuard::new(guard.into_lock(), by)),
             Err(why) => Err(UpgradeError { guard, why }),
         }
     }
@@ -133,12 +132,12 @@ impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
     /// Dropping the future before it resolves gives the guard back to the lock.
     #[track_caller]
     pub fn upgrade_async(guard: Self) -> impl Future<Output = TaskWriteGuard<'a, T>> {
-        let request = WaitFuture::new(guard.lock.raw_upgrade(TASK));
+        let request = WaitFuture::new(guard.lock.raw_upgrade(ByTask::HOLDER.id()));
         async move {
             // Declared before the request is awaited, so dropped after it has left the line.
             let guard = guard;
             request.await;
-            WriteGuard::new(guard.into_lock(), OfTask::new())
+            WriteGuard::new(guard.into_lock(), ByTask::HOLDER)
         }
     }
 
