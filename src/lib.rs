@@ -4,6 +4,7 @@
 //! | you know | take |
 //! |---|---|
 //! | `threading.Lock`, `std::sync::Mutex` | [`sync::Lock`] |
+//! | `std::sync::RwLock`, `shared_mutex` | [`sync::RwLock`] |
 //! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
 //! | `threading.Event` | [`sync::Event`] |
 //! | `threading.Semaphore` | [`sync::Semaphore`] |

@@ -34,8 +34,8 @@ pub enum Policy {
     #[default]
     Balanced = 0,
     /// A reader waits for the writer inside only, never for one that waits. Readers who keep coming
-    /// keep writers out for ever. A writer is handed the lock after half a millisecond if another
-    /// writer leaves it.
+    /// keep writers out for ever. Among writers, one that has stood at the front for half a
+    /// millisecond is handed the lock.
     PreferReaders = 1,
     /// Readers wait while any writer does. Writers who keep coming keep readers out for ever.
     PreferWriters = 2,
