@@ -66,6 +66,9 @@ pub enum Policy {
 /// have left; and whoever has been at the front for half a millisecond is handed the lock when it next
 /// comes free. Readers are called in groups: all that stand before the first writer.
 ///
+/// A future stands in the same line: while one that is called, or handed the lock, is not polled, those who
+/// sleep behind it go on sleeping.
+///
 /// # Reading twice
 ///
 /// A thread that calls [`read`](RwLock::read) while it holds a read guard waits for ever if a writer has
