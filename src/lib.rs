@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `threading.Lock`, `std::sync::Mutex` | [`sync::Lock`] |
 //! | `threading.RLock`, `ReentrantMutex` | [`sync::RLock`] |
+//! | `std::sync::RwLock`, `shared_mutex` | [`sync::RwLock`] |
 //! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
 //! | `threading.Event` | [`sync::Event`] |
 //! | `threading.Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`] |

@@ -2,7 +2,9 @@
 
 #[test]
 fn guards_in_other_threads() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/lock_*.rs");
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/compile_fail/lock_*.rs");
+    cases.compile_fail("tests/compile_fail/rwlock_*.rs");
 }
 
 #[test]

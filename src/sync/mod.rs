@@ -11,6 +11,7 @@ mod event;
 mod lock;
 mod lock_all;
 mod rlock;
+mod rwlock;
 mod semaphore;
 
 pub use condition::{Condition, ConditionGuard};
@@ -21,6 +22,10 @@ pub use lock::{
 };
 pub use lock_all::{LockSet, lock_all, lock_all_async, lock_all_within, try_lock_all};
 pub use rlock::{MappedRLockGuard, NotOwner, OnlyLevel, OwnedRLockGuard, RLock, RLockGuard};
+pub use rwlock::{
+    MappedTaskWriteGuard, MappedWriteGuard, OwnedReadGuard, OwnedWriteGuard, Policy, ReadGuard,
+    RwLock, TaskWriteGuard, UpgradableGuard, UpgradeError, WriteGuard,
+};
 pub use semaphore::{
     AcquireError, AnySemaphore, BoundedSemaphore, OwnedPermit, Permit, Semaphore, TooManyPermits,
     TooManyReleases, TryAcquireError,
@@ -30,6 +35,7 @@ pub use semaphore::{
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<Lock<()>>() == size_of::<u32>());
+    assert!(size_of::<RwLock<()>>() == size_of::<usize>());
     assert!(size_of::<Semaphore>() == size_of::<usize>());
     assert!(size_of::<BoundedSemaphore>() == size_of::<usize>());
     assert!(size_of::<Event>() == size_of::<usize>());

@@ -8,6 +8,7 @@ mod pool;
 pub mod process;
 pub mod queue;
 mod rlock;
+mod rwlock;
 mod semaphore;
 
 use crate::run::Workload;
@@ -45,6 +46,11 @@ pub const GROUPS: &[Group] = &[
         name: "condition",
         what: "condition variables",
         workloads: condition::workloads,
+    },
+    Group {
+        name: "rwlock",
+        what: "reader-writer locks between threads",
+        workloads: rwlock::workloads,
     },
     Group {
         name: "queue",

@@ -313,14 +313,7 @@ impl Condition {
         if self.word.load(Ordering::Relaxed) == 0 {
             return 0;
         }
-        lot::line(self.address(), |line| {
-            let count = Cell::new(0);
-            line.grant_where(|_| {
-                count.set(count.get() + 1);
-                None
-            });
-            count.get()
-        })
+        lot::line(self.address(), |line| line.count())
     }
 
     #[inline]
