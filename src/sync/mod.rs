@@ -5,21 +5,36 @@
 //! blocks at most so long, and `op_async()` is a future for any runtime. A call that gives up has
 //! changed nothing.
 
+mod barrier;
 mod condition;
+mod countdown;
 mod event;
+mod latch;
+mod lazy;
 mod lock;
+mod once;
 mod semaphore;
+mod wait_group;
 
+pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
 pub use condition::Condition;
 pub use event::Event;
+pub use latch::{CountTooSmall, Latch};
+pub use lazy::Lazy;
 pub use lock::{Lock, LockGuard, TaskLockGuard};
+pub use once::{Once, SetError};
 pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};
+pub use wait_group::{OwnedWaitToken, WaitGroup, WaitToken};
 
 // A primitive is one small word: it can be a field of anything, in any number.
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<Lock<()>>() == size_of::<u32>());
     assert!(size_of::<Semaphore>() == size_of::<usize>());
+    assert!(size_of::<Barrier>() <= 24);
     assert!(size_of::<Event>() == size_of::<usize>());
+    assert!(size_of::<Latch>() == size_of::<usize>());
+    assert!(size_of::<WaitGroup>() == size_of::<usize>());
+    assert!(size_of::<Once<()>>() == size_of::<u32>());
     assert!(size_of::<Condition>() == size_of::<usize>());
 };
