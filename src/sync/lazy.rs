@@ -44,7 +44,7 @@ pub struct Lazy<T, F = fn() -> T> {
     make: F,
 }
 
-impl<T, F> Lazy<T, F> {
+impl<T, F: Fn() -> T> Lazy<T, F> {
     const_fn! {
         /// A value that `make` will make.
         pub fn new(make: F) -> Lazy<T, F> {
@@ -52,29 +52,6 @@ impl<T, F> Lazy<T, F> {
         }
     }
 
-    /// The value, if it has been made; never blocks.
-    #[inline]
-    pub fn get(this: &Lazy<T, F>) -> Option<&T> {
-        this.once.get()
-    }
-
-    /// The value, if it has been made, to be changed.
-    pub fn get_mut(this: &mut Lazy<T, F>) -> Option<&mut T> {
-        this.once.get_mut()
-    }
-
-    /// The value, if it has been made; otherwise what would have made it.
-    ///
-    /// # Errors
-    ///
-    /// The function, if there is no value.
-    pub fn into_inner(this: Lazy<T, F>) -> Result<T, F> {
-        let Lazy { once, make } = this;
-        once.into_inner().ok_or(make)
-    }
-}
-
-impl<T, F: Fn() -> T> Lazy<T, F> {
     /// The value, made now if need be. Blocks while somebody else makes it.
     #[inline]
     #[track_caller]
@@ -96,6 +73,29 @@ impl<T, F: Fn() -> T> Lazy<T, F> {
     #[track_caller]
     pub fn force_async(this: &Lazy<T, F>) -> impl Future<Output = &T> {
         this.once.get_or_init_async(|| future::ready((this.make)()))
+    }
+}
+
+impl<T, F> Lazy<T, F> {
+    /// The value, if it has been made; never blocks.
+    #[inline]
+    pub fn get(this: &Lazy<T, F>) -> Option<&T> {
+        this.once.get()
+    }
+
+    /// The value, if it has been made, to be changed.
+    pub fn get_mut(this: &mut Lazy<T, F>) -> Option<&mut T> {
+        this.once.get_mut()
+    }
+
+    /// The value, if it has been made; otherwise what would have made it.
+    ///
+    /// # Errors
+    ///
+    /// The function, if there is no value.
+    pub fn into_inner(this: Lazy<T, F>) -> Result<T, F> {
+        let Lazy { once, make } = this;
+        once.into_inner().ok_or(make)
     }
 }
 
