@@ -7,6 +7,10 @@
 //! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
 //! | `threading.Event` | [`sync::Event`] |
 //! | `threading.Semaphore` | [`sync::Semaphore`] |
+//! | `threading.Barrier` | [`sync::Barrier`] |
+//! | `std::latch`, `CountDownLatch` | [`sync::Latch`] |
+//! | Go's `sync.WaitGroup` | [`sync::WaitGroup`] |
+//! | `OnceLock`, `LazyLock` | [`sync::Once`], [`sync::Lazy`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |

@@ -96,16 +96,16 @@ fn the_told_one_times_out() {
                     Err(why) => assert_eq!(why, GaveUp::TimedOut),
                 })
             };
-            let patient = {
-                let once = once.clone();
-                thread::spawn(move || *once.get_or_init(|| 1))
-            };
+            let mut patient = Box::pin(once.wait_async());
+            assert!(poll_once(patient.as_mut()).is_pending());
             let _ = once.get_or_try_init(|| {
                 deadline.pass();
                 Err(())
             });
+            // After the hasty one, so that nobody but it can have been told.
+            assert_eq!(*once.get_or_init(|| 1), 1);
             hasty.join().unwrap();
-            assert_eq!(patient.join().unwrap(), 1);
+            assert_eq!(loom::future::block_on(patient), &1);
         },
     );
 }

@@ -1,6 +1,7 @@
 //! Primitives for the threads (and tasks) of one process.
 //!
-//! Each is one word, is made by a `const` constructor, allocates nothing and needs no `Drop`. Each
+//! Each is one word (a barrier also keeps its size and its action, a [`Once`] its value), is made by a
+//! `const` constructor, allocates nothing and needs no `Drop` but a value's own. Each
 //! blocking operation has four faces: `op()` blocks, `try_op()` never does, `op_within(limit)`
 //! blocks at most so long, and `op_async()` is a future for any runtime. A call that gives up has
 //! changed nothing.

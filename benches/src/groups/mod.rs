@@ -1,6 +1,7 @@
 //! The groups: what is measured, and with whom. A group is one file here and one line below; a
 //! contender is a small impl of the group's trait and a line where the workloads are built.
 
+mod barrier;
 mod lock;
 mod pool;
 pub mod process;
@@ -21,6 +22,11 @@ pub const GROUPS: &[Group] = &[
         name: "lock",
         what: "mutual exclusion between threads",
         workloads: lock::workloads,
+    },
+    Group {
+        name: "barrier",
+        what: "threads that wait for each other",
+        workloads: barrier::workloads,
     },
     Group {
         name: "queue",
