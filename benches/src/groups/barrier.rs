@@ -17,7 +17,8 @@ trait Barrier: Send + 'static {
 }
 
 fn shared<B>(barrier: B, parties: usize) -> Vec<Arc<B>> {
-    vec![Arc::new(barrier); parties]
+    let barrier = Arc::new(barrier);
+    vec![barrier; parties]
 }
 
 impl Barrier for Arc<latchwork::sync::Barrier> {
