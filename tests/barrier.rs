@@ -616,7 +616,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-type Through = Result<BarrierWait, BrokenBarrier>;
+type Waiting<'a> = Pin<Box<dyn Future<Output = Result<BarrierWait, BrokenBarrier>> + 'a>>;
 
 /// What the plain barrier says: who waits now, who has been told what, and why it is broken.
 struct Plain {
@@ -654,14 +654,13 @@ proptest! {
     ) {
         let barrier = Barrier::new(parties);
         let mut plain = Plain { parties, waiting: vec![], told: vec![], broken: None };
-        let mut futures: VecDeque<(usize, Pin<Box<dyn Future<Output = Through> + '_>>)> =
-            VecDeque::new();
+        let mut futures: VecDeque<(usize, Waiting<'_>)> = VecDeque::new();
         for step in steps {
             match step {
                 Step::Arrive => {
-                    let mut future = Box::pin(barrier.wait_async());
+                    let mut future: Waiting<'_> = Box::pin(barrier.wait_async());
                     let id = plain.arrive();
-                    match poll(future.as_mut(), Waker::noop()) {
+                    match poll(Pin::new(&mut future), Waker::noop()) {
                         Poll::Ready(through) => {
                             prop_assert_eq!(Some(through.map(|t| prop_assert_leader(t, parties))), plain.told[id]);
                         }
