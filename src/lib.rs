@@ -12,6 +12,7 @@
 //! | Go's `sync.WaitGroup` | [`sync::WaitGroup`] |
 //! | `OnceLock`, `LazyLock` | [`sync::Once`], [`sync::Lazy`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
+//! | `threading.Thread` | [`thread::spawn`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
@@ -81,6 +82,7 @@ pub mod debug;
 pub mod executor;
 pub mod queue;
 pub mod sync;
+pub mod thread;
 
 pub use error::{GaveUp, Shutdown};
 pub use wait::{CancelToken, Limit};

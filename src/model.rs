@@ -48,3 +48,8 @@ impl<R> Promise<R> {
         started
     }
 }
+
+/// From now on, in this execution of a model, deadlocks are looked for: it takes many interleavings.
+pub fn watch_deadlocks() {
+    crate::wait::deadlock::watch();
+}

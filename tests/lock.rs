@@ -95,6 +95,51 @@ fn a_waiter_is_handed_the_lock_although_others_barge() {
 }
 
 #[test]
+fn a_fair_lock_serves_in_order() {
+    watchdog(LIMIT, "a_fair_lock_serves_in_order", || {
+        let lock = Lock::fair(Vec::new());
+        thread::scope(|s| {
+            let held = lock.lock();
+            for n in 0..6 {
+                let lock = &lock;
+                s.spawn(move || {
+                    if n % 2 == 0 {
+                        lock.lock().push(n);
+                    } else {
+                        common::block_on(async { lock.lock_async().await.push(n) });
+                    }
+                });
+                until_parked("Lock", lock, n + 1);
+            }
+            drop(held);
+            // Behind all of them, although it is awake and they are not.
+            lock.lock().push(6);
+        });
+        assert_eq!(*lock.lock(), [0, 1, 2, 3, 4, 5, 6]);
+    });
+}
+
+#[test]
+fn a_fair_lock_is_not_free_while_somebody_waits() {
+    let lock = Lock::fair(());
+    let held = lock.lock();
+    let mut first = Box::pin(lock.lock_async());
+    let mut second = Box::pin(lock.lock_async());
+    assert!(common::poll(first.as_mut(), Waker::noop()).is_pending());
+    assert!(common::poll(second.as_mut(), Waker::noop()).is_pending());
+    drop(held);
+    assert!(lock.is_locked() && lock.try_lock().is_none());
+    drop(first);
+    assert!(
+        lock.is_locked() && lock.try_lock().is_none(),
+        "the next one's"
+    );
+    assert!(common::poll(second.as_mut(), Waker::noop()).is_ready());
+    drop(second);
+    assert!(lock.try_lock().is_some());
+}
+
+#[test]
 fn a_panic_frees_the_lock_without_poison() {
     let lock = Lock::new(1);
     let caught = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -111,7 +156,7 @@ fn debug_tells_the_state_and_the_owner() {
     let lock = Lock::new(5);
     assert_eq!(format!("{lock:?}"), "Lock { value: 5 }");
     let guard = lock.lock();
-    let expected = format!("Lock {{ owner: thread {} }}", debug::current_thread());
+    let expected = format!("Lock {{ owner: {} }}", debug::current_thread());
     assert_eq!(format!("{lock:?}"), expected);
     assert_eq!(format!("{guard:?}"), "5");
     assert!(lock.is_locked());
@@ -274,5 +319,5 @@ fn a_forgotten_future_can_be_listed_after_its_lock_is_gone() {
     drop(lock);
     let waits = debug::waits();
     let ghost = waits.iter().find(|wait| wait.address == address).unwrap();
-    assert_eq!((ghost.thread, ghost.owner), (None, None));
+    assert_eq!((&ghost.thread, &ghost.owner), (&None, &None));
 }

@@ -1,9 +1,10 @@
 //! Measures latchwork beside its peers: `cargo run --release -p latchwork-benches -- GROUP...`
 //!
 //! `groups/` says what is measured and with whom, `run` takes the contenders in turn and makes
-//! ratios of their figures, `report` prints and writes them.
+//! ratios of their figures, `report` prints and writes them. `instructions` counts instead.
 
 mod groups;
+mod instructions;
 mod report;
 mod run;
 mod work;
@@ -14,17 +15,25 @@ use report::Report;
 use run::Effort;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 const HELP: &str = "\
-latchwork-benches GROUP... [--rounds N] [--quick] [--only TEXT] [--json FILE]
+latchwork-benches GROUP... [--rounds N] [--sample MS] [--quick] [--only TEXT] [--json FILE]
 
     --rounds N    rounds counted, after one that is not (default 7)
+    --sample MS   milliseconds that one contender runs for in a round (default 60)
     --quick       two short rounds: whether everything runs, not how fast
     --only TEXT   only workloads whose name contains TEXT
     --json FILE   write the rows to FILE, too
 
+latchwork-benches instructions [--only TEXT]
+    counts instructions with valgrind instead, of operations whose name contains TEXT
+
 Groups (or `all`):";
+
+/// Not a group: it has no rounds and no rows, and `all` leaves it out.
+const INSTRUCTIONS: &str = "instructions";
 
 struct Arguments {
     groups: Vec<String>,
@@ -40,6 +49,10 @@ fn main() -> ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("built without optimisation: these figures mean nothing (use --release)");
     }
+    not_alone();
+    if let Some(code) = instructions::child() {
+        return code;
+    }
     match arguments().and_then(measure) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -47,6 +60,17 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Makes this a program of several threads. In one that has a single thread the C library's mutexes
+/// and semaphores leave their atomic instructions out, as long as that lasts: a fourth of the time,
+/// for something that is no lock.
+fn not_alone() {
+    thread::spawn(|| {
+        loop {
+            thread::park();
+        }
+    });
 }
 
 fn arguments() -> Result<Arguments, lexopt::Error> {
@@ -63,6 +87,9 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("rounds") => arguments.effort.rounds = parser.value()?.parse()?,
+            Long("sample") => {
+                arguments.effort.sample = Duration::from_millis(parser.value()?.parse()?);
+            }
             Long("quick") => {
                 arguments.effort = Effort {
                     rounds: 2,
@@ -79,12 +106,14 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    let known = |name: &String| name == "all" || GROUPS.iter().any(|group| group.name == name);
+    let known = |name: &String| {
+        name == INSTRUCTIONS || name == "all" || GROUPS.iter().any(|group| group.name == name)
+    };
     if let Some(unknown) = arguments.groups.iter().find(|name| !known(name)) {
         return Err(format!("no group `{unknown}`").into());
     }
-    if arguments.effort.rounds == 0 {
-        return Err("no figures without a round".into());
+    if arguments.effort.rounds == 0 || arguments.effort.sample.is_zero() {
+        return Err("no figures without a round, nor without a sample".into());
     }
     Ok(arguments)
 }
@@ -118,6 +147,9 @@ fn measure(arguments: Arguments) -> Result<(), lexopt::Error> {
             }
         }
         report.close();
+    }
+    if groups.iter().any(|name| name == INSTRUCTIONS) {
+        instructions::count(&only).map_err(|problem| problem.to_string())?;
     }
     match json {
         Some(file) => report.write_json(&file).map_err(|problem| {

@@ -1,8 +1,13 @@
-//! Prints rows as they come, a group's figure at its end, and writes all rows as JSON.
+//! Prints rows as they come, a group's figures at its end, and writes all rows as JSON.
+//!
+//! A group's figures are the geometric mean of the ratios to the best peer of each row, the worst of
+//! these, and the mean and the worst to each peer alone. Limits have no ratio; metrics that are
+//! shown and not judged are summed up apart.
 
 use crate::run::{Row, geometric_mean};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -31,23 +36,10 @@ impl Report {
         }
     }
 
-    /// Prints the group's figure (the geometric mean) and its floor (the worst row).
+    /// Prints the group's figures.
     pub fn close(&self) {
         let (_, rows) = self.groups.last().expect("a group is open");
-        let ratios: Vec<f64> = rows.iter().filter_map(of_medians).collect();
-        let worst = rows
-            .iter()
-            .filter_map(|row| Some((of_medians(row)?, row)))
-            .min_by(|(a, _), (b, _)| a.total_cmp(b));
-        match (geometric_mean(&ratios), worst) {
-            (Some(mean), Some((ratio, row))) => println!(
-                "  geometric mean {mean:.2} over {} rows; worst {ratio:.2}: {} ({})",
-                ratios.len(),
-                row.workload,
-                row.metric
-            ),
-            _ => println!("  nothing to compare"),
-        }
+        summary(rows).iter().for_each(|line| println!("  {line}"));
     }
 
     pub fn write_json(&self, file: &Path) -> io::Result<()> {
@@ -63,6 +55,95 @@ impl Report {
 
 fn of_medians(row: &Row) -> Option<f64> {
     row.ratio.map(|ratio| ratio.of_medians)
+}
+
+/// The group's figures: of what is judged, and of each metric that is only shown.
+fn summary(rows: &[Row]) -> Vec<String> {
+    let judged: Vec<&Row> = rows.iter().filter(|row| row.is_judged).collect();
+    let mut lines = match against(judged.iter().map(|row| (*row, of_medians(row)))) {
+        Some(best) => vec![format!("judged: {best}")],
+        None => vec!["nothing to compare".to_owned()],
+    };
+    lines.extend(against_each(&judged));
+
+    let shown: Vec<&Row> = rows.iter().filter(|row| !row.is_judged).collect();
+    let mut metrics: Vec<&str> = Vec::new();
+    for row in &shown {
+        if !metrics.contains(&row.metric) {
+            metrics.push(row.metric);
+        }
+    }
+    for metric in metrics {
+        let rows: Vec<&Row> = shown
+            .iter()
+            .copied()
+            .filter(|r| r.metric == metric)
+            .collect();
+        if let Some(best) = against(rows.iter().map(|row| (*row, of_medians(row)))) {
+            lines.push(format!("shown, {metric}: {best}"));
+            lines.extend(against_each(&rows));
+        }
+    }
+    lines
+}
+
+/// A line for each peer, farthest behind us last.
+fn against_each(rows: &[&Row]) -> Vec<String> {
+    let mut peers: Vec<&str> = Vec::new();
+    for (peer, _) in rows.iter().flat_map(|row| &row.ratios) {
+        if !peers.contains(&peer.as_str()) {
+            peers.push(peer);
+        }
+    }
+    let to = |row: &Row, peer: &str| {
+        let mut ratios = row.ratios.iter();
+        ratios
+            .find(|(name, _)| name == peer)
+            .map(|&(_, ratio)| ratio)
+    };
+    let mut lines: Vec<(f64, String)> = peers
+        .iter()
+        .filter_map(|peer| {
+            let figures = against(rows.iter().map(|row| (*row, to(row, peer))))?;
+            Some((figures.mean, format!("  to {peer:<24} {figures}")))
+        })
+        .collect();
+    lines.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Many rows in short.
+struct Figures<'a> {
+    mean: f64,
+    rows: usize,
+    worst: f64,
+    worst_row: &'a Row,
+}
+
+/// The figures of those rows that have a ratio; `None` when none has.
+fn against<'a>(rows: impl Iterator<Item = (&'a Row, Option<f64>)>) -> Option<Figures<'a>> {
+    let compared: Vec<(&Row, f64)> = rows
+        .filter_map(|(row, ratio)| Some((row, ratio?)))
+        .collect();
+    let ratios: Vec<f64> = compared.iter().map(|&(_, ratio)| ratio).collect();
+    let worst = compared.iter().min_by(|(_, a), (_, b)| a.total_cmp(b));
+    let &(worst_row, worst) = worst?;
+    Some(Figures {
+        mean: geometric_mean(&ratios)?,
+        rows: ratios.len(),
+        worst,
+        worst_row,
+    })
+}
+
+impl fmt::Display for Figures<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "geometric mean {:.2} over {} rows; worst {:.2}: {} ({})",
+            self.mean, self.rows, self.worst, self.worst_row.workload, self.worst_row.metric
+        )
+    }
 }
 
 fn line(row: &Row) -> String {
@@ -114,6 +195,7 @@ struct JsonRow<'a> {
     group: &'a str,
     workload: &'a str,
     metric: &'a str,
+    judged: bool,
     ours: Option<f64>,
     best_peer: Option<&'a str>,
     best: Option<f64>,
@@ -128,6 +210,7 @@ impl<'a> JsonRow<'a> {
             group,
             workload: &row.workload,
             metric: row.metric,
+            judged: row.is_judged,
             ours: row.ours,
             best_peer: row.best.as_ref().map(|(name, _)| name.as_str()),
             best: row.best.as_ref().map(|(_, best)| *best),
@@ -167,6 +250,7 @@ mod tests {
             ("group", serde_json::json!("lock")),
             ("workload", "w".into()),
             ("metric", "ns".into()),
+            ("judged", true.into()),
             ("ours", 1.0.into()),
             ("best_peer", "p".into()),
             ("best", 2.0.into()),
@@ -174,5 +258,32 @@ mod tests {
         ] {
             assert_eq!(json[name], value, "{name}");
         }
+    }
+    #[test]
+    fn a_group_is_summed_up_for_the_best_and_for_each_peer_without_what_is_only_shown() {
+        let metrics = [Metric::rate("ops/s"), Metric::time("max us").shown()];
+        let mut rows = Workload::new("a", &metrics)
+            .ours(|| [4.0, 1.0])
+            .peer("p", || [2.0, 9.0])
+            .peer("q", || [1.0, 4.0])
+            .limit("none", || [1000.0, 0.1])
+            .run(1);
+        rows.extend(
+            Workload::new("b", &metrics)
+                .ours(|| [1.0, 1.0])
+                .peer("p", || [2.0, 9.0])
+                .run(1),
+        );
+        assert_eq!(
+            summary(&rows),
+            [
+                "judged: geometric mean 1.00 over 2 rows; worst 0.50: b (ops/s)",
+                "  to p                        geometric mean 1.00 over 2 rows; worst 0.50: b (ops/s)",
+                "  to q                        geometric mean 4.00 over 1 rows; worst 4.00: a (ops/s)",
+                "shown, max us: geometric mean 6.00 over 2 rows; worst 4.00: a (max us)",
+                "  to q                        geometric mean 4.00 over 1 rows; worst 4.00: a (max us)",
+                "  to p                        geometric mean 9.00 over 2 rows; worst 9.00: a (max us)",
+            ]
+        );
     }
 }

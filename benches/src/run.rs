@@ -25,6 +25,8 @@ pub enum Better {
 pub struct Metric {
     pub unit: &'static str,
     pub better: Better,
+    /// Whether it counts in the group's figure and floor.
+    pub is_judged: bool,
 }
 
 impl Metric {
@@ -32,6 +34,7 @@ impl Metric {
         Metric {
             unit,
             better: Better::Lower,
+            is_judged: true,
         }
     }
 
@@ -39,6 +42,16 @@ impl Metric {
         Metric {
             unit,
             better: Better::Higher,
+            is_judged: true,
+        }
+    }
+
+    /// Shown beside the peers', with a mean of its own, but not part of the group's figure: for what
+    /// has a goal of its own (a longest wait), or would count one thing twice.
+    pub const fn shown(self) -> Metric {
+        Metric {
+            is_judged: false,
+            ..self
         }
     }
 
@@ -172,12 +185,16 @@ fn order(round: usize, contenders: usize) -> impl Iterator<Item = usize> {
 pub struct Row {
     pub workload: String,
     pub metric: &'static str,
+    /// Whether it counts in the group's figure and floor.
+    pub is_judged: bool,
     pub ours: Option<f64>,
     /// The peer with the best median, and that.
     pub best: Option<(String, f64)>,
     pub ratio: Option<Ratio>,
     /// Everybody but us.
     pub peers: Vec<(String, f64)>,
+    /// Ours to each peer's, by medians; no limits, and nothing without us.
+    pub ratios: Vec<(String, f64)>,
 }
 
 /// Ours to the best peer's, above 1 when ours is better.
@@ -212,9 +229,16 @@ impl Row {
             }
         });
         let named = |(contender, figures): &Series<'_>| (contender.name.clone(), median(figures));
+        let ratios = ours.map_or_else(Vec::new, |(_, ours)| {
+            of_role(Role::Peer)
+                .map(named)
+                .map(|(peer, theirs)| (peer, metric.ratio(median(ours), theirs)))
+                .collect()
+        });
         Row {
             workload: workload.to_owned(),
             metric: metric.unit,
+            is_judged: metric.is_judged,
             ours: ours.map(|(_, figures)| median(figures)),
             best: best.map(named),
             ratio,
@@ -222,6 +246,7 @@ impl Row {
                 .chain(of_role(Role::Limit))
                 .map(named)
                 .collect(),
+            ratios,
         }
     }
 }
@@ -323,6 +348,8 @@ mod tests {
         assert_eq!(rate.best, Some(("slow".to_owned(), 12.0)));
         assert!(close(rate.ratio.unwrap().of_medians, 0.5));
         assert_eq!(rate.peers.len(), 4);
+        let to_each = [("slow".to_owned(), 0.5), ("quick".to_owned(), 2.0)];
+        assert_eq!(rate.ratios, to_each, "to each peer, to no limit");
     }
 
     #[test]

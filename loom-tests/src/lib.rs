@@ -27,7 +27,12 @@ const DEFAULT_BOUND: usize = 2;
 /// interleaving, since it then proves nothing that a plain test would not; and when
 /// `LOOM_MAX_PREEMPTIONS` is not a number.
 pub fn model(name: &str, f: impl Fn() + Sync + Send + 'static) {
-    let bound = preemption_bound();
+    model_at_least(0, name, f);
+}
+
+/// As [`model`], for a hazard that takes at least so many preemptions to show.
+pub fn model_at_least(least: usize, name: &str, f: impl Fn() + Sync + Send + 'static) {
+    let bound = preemption_bound().max(least);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(bound);
     builder.max_duration = None;

@@ -27,16 +27,13 @@ fn with<A: BarrierAction + 'static, R: 'static>(
 
 /// Nobody is there and the next round can begin.
 fn is_empty_and_whole<A: BarrierAction>(barrier: &Barrier<A>) -> bool {
-    barrier.waiting() == 0
-        && !barrier.is_broken()
-        && barrier.try_wait() == Ok(None)
-        && barrier.wait_within(&passed()) == Err(BarrierError::TimedOut)
-}
-
-fn passed() -> Deadline {
-    let deadline = Deadline::new();
-    deadline.pass();
-    deadline
+    let was_empty = barrier.waiting() == 0 && !barrier.is_broken();
+    let mut next = Box::pin(barrier.wait_async());
+    was_empty && (barrier.parties() == 1 || poll_once(next.as_mut()).is_pending()) && {
+        let has_begun = barrier.waiting() == 1;
+        drop(next);
+        has_begun && barrier.try_wait() == Ok(None)
+    }
 }
 
 fn numbers<const N: usize>(through: [BarrierWait; N]) {

@@ -1,7 +1,7 @@
 //! Models of `Lock`: mutual exclusion, and no waiter left asleep whoever else gives up.
 
 use latchwork::model::Deadline;
-use latchwork::sync::Lock;
+use latchwork::sync::{Lock, LockGuard, NotLocked};
 use latchwork::{CancelToken, GaveUp};
 use latchwork_loom_tests::model;
 use loom::sync::Arc;
@@ -216,6 +216,192 @@ fn freed_for_nobody() {
             }
             holder.join().unwrap();
             timer.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn unlocked_between_others() {
+    model(
+        "lock: unlocked in the middle of a guard, with a waiter and one that times out",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let deadline = Deadline::new();
+            let mut guard = lock.lock();
+            let patient = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            let hasty = {
+                let (lock, deadline) = (lock.clone(), deadline.clone());
+                thread::spawn(move || match lock.lock_within(&deadline) {
+                    Ok(mut guard) => {
+                        *guard += 1;
+                        1
+                    }
+                    Err(_) => 0,
+                })
+            };
+            LockGuard::unlocked(&mut guard, || deadline.pass());
+            *guard += 1;
+            drop(guard);
+            patient.join().unwrap();
+            let served = hasty.join().unwrap();
+            assert_eq!(*lock.try_lock().expect("free"), 2 + served);
+        },
+    );
+}
+
+#[test]
+fn dropped_owned_future() {
+    model(
+        "lock: an owned future dropped while it is granted, with a thread behind it",
+        || {
+            let lock = std::sync::Arc::new(Lock::new(0));
+            let held = lock.lock();
+            let dropper = {
+                let lock = lock.clone();
+                thread::spawn(move || {
+                    let mut future = pin!(lock.lock_owned_async());
+                    drop(poll_once(future.as_mut()));
+                })
+            };
+            let patient = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock_owned() += 1)
+            };
+            drop(held);
+            dropper.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(*lock.try_lock().expect("free"), 1);
+        },
+    );
+}
+
+#[test]
+fn mapped_by_a_task_and_freed_elsewhere() {
+    model(
+        "lock: a part that another thread frees, and the whole's next holder sees it",
+        || {
+            let lock: &'static Lock<(i32, i32)> = Box::leak(Box::new(Lock::new((0, 0))));
+            let whole = loom::future::block_on(lock.lock_async());
+            let mut part = LockGuard::map(whole, |pair| &mut pair.1);
+            let other = thread::spawn(move || {
+                *part += 1;
+                drop(part);
+            });
+            lock.lock().1 += 1;
+            other.join().unwrap();
+            assert_eq!(lock.try_lock().expect("free").1, 2);
+        },
+    );
+}
+
+#[test]
+fn released_by_another() {
+    model(
+        "lock: acquired here and released there, with a waiter that times out",
+        || {
+            let door = Arc::new(Lock::new(()));
+            let deadline = Deadline::new();
+            door.acquire();
+            let hasty = {
+                let (door, deadline) = (door.clone(), deadline.clone());
+                thread::spawn(move || {
+                    if door.acquire_within(&deadline).is_ok() {
+                        door.release().unwrap();
+                    }
+                })
+            };
+            let patient = {
+                let door = door.clone();
+                thread::spawn(move || {
+                    door.acquire();
+                    door.release().unwrap();
+                })
+            };
+            deadline.pass();
+            door.release().unwrap();
+            hasty.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(door.release(), Err(NotLocked));
+            assert!(door.try_acquire());
+        },
+    );
+}
+
+#[test]
+fn released_twice() {
+    model(
+        "lock: released by two at once, with a waiter that must come last",
+        || {
+            let door = Arc::new(Lock::new(()));
+            door.acquire();
+            let rival = {
+                let door = door.clone();
+                thread::spawn(move || door.release().is_ok())
+            };
+            let waiter = {
+                let door = door.clone();
+                thread::spawn(move || {
+                    let guard = door.lock();
+                    assert_eq!(door.release(), Err(NotLocked), "a guard's");
+                    drop(guard);
+                })
+            };
+            let ours = door.release().is_ok();
+            assert!(ours != rival.join().unwrap(), "exactly one of them");
+            waiter.join().unwrap();
+            assert_eq!(door.release(), Err(NotLocked));
+        },
+    );
+}
+
+#[test]
+fn overtaken_among_others() {
+    model(
+        "lock: an overtaken waiter and a newcomer, while the lock is freed and taken over and over",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let others: Vec<_> = (0..2)
+                .map(|_| {
+                    let lock = lock.clone();
+                    thread::spawn(move || {
+                        *lock.lock() += 1;
+                    })
+                })
+                .collect();
+            for _ in 0..3 {
+                *lock.lock() += 1;
+            }
+            others.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(*lock.lock(), 5);
+        },
+    );
+}
+
+#[test]
+fn called_and_dropped_while_overtaken() {
+    model(
+        "lock: a called future is dropped while a newcomer has the lock, with a thread behind it",
+        || {
+            let lock = Arc::new(Lock::new(0));
+            let held = lock.lock();
+            let mut future = Box::pin(lock.lock_async());
+            assert!(poll_once(future.as_mut()).is_pending());
+            let patient = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            drop(held);
+            let newcomer = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            drop(future);
+            newcomer.join().unwrap();
+            patient.join().unwrap();
+            assert_eq!(*lock.try_lock().expect("free"), 2);
         },
     );
 }

@@ -6,13 +6,14 @@
 //!      +--cancel, or the promise is dropped-----+
 //! ```
 //!
-//! The stage changes under a short mutex; whoever makes it `Finished` then sets the event, wakes the
+//! The stage changes under a short mutex; whoever makes it `Finished` then completes the completion, wakes the
 //! task that awaits, and runs the callbacks, in this order and with nothing locked.
 
 use super::{Finished, TaskError, TaskFuture};
 use crate::panic::contain;
-use crate::platform::Mutex;
-use crate::sync::Event;
+use crate::platform::{Mutex, thread_id};
+use crate::sync::completion::{Completion, Ending, worker_at};
+use crate::wait::Kind;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
@@ -37,13 +38,22 @@ impl fmt::Display for TaskId {
     }
 }
 
+pub(super) struct TaskEnding;
+
+impl Ending for TaskEnding {
+    const KIND: &'static Kind = &Kind {
+        name: "Task",
+        owner: Some(worker_at),
+    };
+}
+
 pub(super) type Callback = Box<dyn FnOnce(&Finished) + Send>;
 
 pub(super) struct Task<R> {
     pub(super) id: TaskId,
     pub(super) state: Mutex<State<R>>,
-    /// Set once the stage is `Finished`.
-    pub(super) finished: Event,
+    /// Complete once the stage is `Finished`.
+    pub(super) finished: Completion<TaskEnding>,
 }
 
 pub(super) struct State<R> {
@@ -82,7 +92,7 @@ impl<R> Task<R> {
             state.stage = Stage::Finished { value, error };
             (std::mem::take(&mut state.callbacks), state.waker.take())
         };
-        self.finished.set();
+        self.finished.complete();
         if let Some(waker) = waker {
             contain(|| waker.wake());
         }
@@ -110,8 +120,17 @@ impl<R> Promise<R> {
         self.task.id
     }
 
-    /// The task begins to run. False when it has been cancelled and must not.
+    /// The task begins to run in this thread. False when it has been cancelled and must not.
     pub(crate) fn start(&self) -> bool {
+        let may = self.start_elsewhere();
+        if may {
+            self.task.finished.is_up_to(thread_id());
+        }
+        may
+    }
+
+    /// As `start`, in another process.
+    pub(crate) fn start_elsewhere(&self) -> bool {
         let mut state = self.task.state.lock();
         let may = matches!(state.stage, Stage::Pending);
         if may {
@@ -146,7 +165,7 @@ pub(crate) fn pair<R>() -> (Promise<R>, TaskFuture<R>) {
             callbacks: SmallVec::new(),
             waker: None,
         }),
-        finished: Event::new(),
+        finished: Completion::new(),
     });
     let promise = Promise {
         task: Arc::clone(&task),

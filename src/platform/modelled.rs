@@ -106,6 +106,11 @@ pub(crate) fn thread_id() -> u32 {
     ID.with(|id| *id)
 }
 
+/// Modelled threads have no names.
+pub(crate) fn thread_name(_id: u32) -> Option<String> {
+    None
+}
+
 /// Spinning explores nothing that sleeping does not, so a model never spins.
 pub(crate) fn cpus() -> usize {
     1

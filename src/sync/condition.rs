@@ -77,7 +77,7 @@ impl Condition {
         let (lock, owner) = guard.raw();
         let mut request = self.request(|| lock.unlock(owner));
         wait_for_ever(&mut request, place);
-        lock.lock(owner, place);
+        lock.lock_again(owner, place);
     }
 
     /// As [`wait`](Condition::wait), at most as long as `limit` says. The lock is taken again in
@@ -107,7 +107,7 @@ impl Condition {
         let mut request = self.request(|| lock.unlock(owner));
         let outcome = wait(&mut request, limit, place);
         if request.release.is_none() {
-            lock.lock(owner, place);
+            lock.lock_again(owner, place);
         }
         outcome
     }

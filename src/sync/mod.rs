@@ -7,12 +7,14 @@
 //! changed nothing.
 
 mod barrier;
+pub(crate) mod completion;
 mod condition;
 mod countdown;
 mod event;
 mod latch;
 mod lazy;
 mod lock;
+mod lock_all;
 mod once;
 mod semaphore;
 mod wait_group;
@@ -22,7 +24,11 @@ pub use condition::Condition;
 pub use event::Event;
 pub use latch::{CountTooSmall, Latch};
 pub use lazy::Lazy;
-pub use lock::{Lock, LockGuard, TaskLockGuard};
+pub use lock::{
+    ByTask, ByThread, Holder, Lock, LockGuard, MappedLockGuard, MappedTaskLockGuard, NotLocked,
+    OwnedLockGuard, OwnedTaskLockGuard, TaskLockGuard,
+};
+pub use lock_all::{LockSet, lock_all, lock_all_async, lock_all_within, try_lock_all};
 pub use once::{Once, SetError};
 pub use semaphore::{AcquireError, Permit, Semaphore, TooManyPermits, TryAcquireError};
 pub use wait_group::{OwnedWaitToken, WaitGroup, WaitToken};

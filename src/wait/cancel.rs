@@ -289,7 +289,7 @@ impl CancelToken {
             None,
         );
         let registration = self.canceller().register(&waiter);
-        let state = waiter.sleep(limit, super::Spin::new());
+        let state = waiter.sleep(limit);
         drop(registration);
         // Both tokens settle with the same word, so ask ours who it was.
         if self.is_cancelled() {

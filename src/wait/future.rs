@@ -27,9 +27,14 @@ pub(crate) struct WaitFuture<R: Request> {
 impl<R: Request> WaitFuture<R> {
     #[track_caller]
     pub(crate) fn new(request: R) -> WaitFuture<R> {
+        WaitFuture::at(request, Location::caller())
+    }
+
+    /// As `new`, for a request that is made later than the call that it belongs to.
+    pub(crate) fn at(request: R, place: &'static Location<'static>) -> WaitFuture<R> {
         WaitFuture {
             request,
-            place: Location::caller(),
+            place,
             waiter: None,
             _pinned: PhantomPinned,
         }

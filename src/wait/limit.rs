@@ -76,6 +76,15 @@ impl<'a> Limit<'a> {
         }
     }
 
+    /// Does a wait under it end only when it gets what it wants?
+    pub(crate) fn is_none(&self) -> bool {
+        #[cfg(loom)]
+        if self.timer.is_some() {
+            return false;
+        }
+        self.deadline.is_none() && self.token.is_none()
+    }
+
     /// The instant at which to give up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline

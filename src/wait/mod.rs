@@ -8,9 +8,11 @@
 //! a time-out or a cancellation.
 
 mod cancel;
+pub(crate) mod deadlock;
 mod future;
 mod limit;
 pub(crate) mod lot;
+pub(crate) mod report;
 mod request;
 mod spin;
 mod waiter;

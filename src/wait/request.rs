@@ -1,8 +1,8 @@
 //! What a primitive says about one operation that may have to wait, and the blocking way to run it.
 
 use super::lot::{self, Line};
-use super::waiter::{GRANTED, Kind, Ticket, Waiter, why};
-use super::{Limit, Spin};
+use super::waiter::{CANCELLED, GRANTED, Kind, Ticket, Waiter, why};
+use super::{Limit, Spin, deadlock};
 use crate::GaveUp;
 use crate::platform::{Moment, thread_id};
 use std::panic::Location;
@@ -36,6 +36,11 @@ pub(crate) trait Request {
     /// A granter gave `token`. `None`: it was only a call to try again, and the try failed.
     fn granted(&mut self, token: usize) -> Option<Self::Output>;
 
+    /// Whether the caller is prepared for a panic instead of a wait that would never end.
+    fn may_panic(&self) -> bool {
+        true
+    }
+
     /// Gives up: whatever a call obliges the called one to is somebody else's from now on.
     fn resign(&mut self) {}
 
@@ -48,8 +53,9 @@ pub(crate) trait Request {
 
 /// Runs a request whose first attempt has failed; blocks at most as long as `limit` says.
 ///
-/// Order of events: the limit is looked at first (an elapsed one polls), then a short spin, then
-/// the line. A time-out makes one last attempt, so what became possible before it is not refused.
+/// Order of events: the limit is looked at first (an elapsed one polls), then a short spin, then the
+/// line, awake for the rest of the spin and then asleep. A time-out makes one last attempt, so what
+/// became possible before it is not refused.
 #[cold]
 #[inline(never)]
 pub(crate) fn wait<R: Request>(
@@ -86,26 +92,43 @@ pub(crate) fn wait<R: Request>(
             continue;
         }
         request.parked();
-        match waiter.sleep(limit, std::mem::replace(&mut spin, Spin::new())) {
-            GRANTED => {
-                if let Some(output) = request.granted(waiter.token()) {
-                    return Ok(output);
-                }
-                ticket.again = true;
-                spin = Spin::new();
-                while spin.turn() {
-                    if let Some(output) = request.attempt() {
-                        return Ok(output);
-                    }
-                }
-                if let Err(why) = limit.check() {
-                    return last_attempt(request, why);
-                }
+        let state = match waiter.watch(&mut spin) {
+            Some(state) => state,
+            None => sleep(&waiter, request, limit),
+        };
+        if state != GRANTED {
+            lot::withdraw(&waiter, request);
+            return last_attempt(request, why(state));
+        }
+        if let Some(output) = request.granted(waiter.token()) {
+            return Ok(output);
+        }
+        // Called, and somebody was quicker. Whoever else wants it is not called meanwhile, so try hard.
+        ticket.again = true;
+        spin = Spin::new();
+        while spin.turn() {
+            if let Some(output) = request.attempt() {
+                return Ok(output);
             }
-            state => {
-                lot::withdraw(&waiter, request);
-                return last_attempt(request, why(state));
+        }
+        if let Err(why) = limit.check() {
+            return last_attempt(request, why);
+        }
+    }
+}
+
+/// Sleeps in the line, after a look whether that could last for ever.
+fn sleep<R: Request>(waiter: &Waiter, request: &mut R, limit: &Limit<'_>) -> u32 {
+    match deadlock::enter(waiter, limit, request.may_panic()) {
+        Ok(_entered) => waiter.sleep(limit),
+        Err(deadlock) => {
+            // Whoever was quicker with a grant has shown that it was not for ever after all.
+            if waiter.settle(CANCELLED).is_err() {
+                return GRANTED;
             }
+            lot::withdraw(waiter, request);
+            request.resign();
+            panic!("{deadlock}");
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! A sleep and its wake-up cost 35 to 40 microseconds in a virtual machine, so a wait that ends
 //! sooner should not sleep, and one that lasts longer should not burn much more than that. A wait has
-//! one [`Spin`] for both of its awake phases: before the line, where it tries for itself as long as
-//! nobody is parked, and in the line, where it watches its own node.
+//! one [`Spin`] for both of its awake phases: before the line, where it tries for itself, and in the
+//! line, where it watches its own node.
 //!
 //! Turns begin with a few pauses, for an owner who is about to finish on another core, and go on
-//! with `sched_yield`, which lets an owner on this core finish. With a single CPU nobody can make
-//! progress while we spin, so there is none.
+//! with `sched_yield`, which lets an owner on this core finish. Between two looks lie more and more
+//! yields, up to eight: each look takes the word's cache line away from whoever works with it (two
+//! threads that only lock and unlock reach twice as much with growing gaps), and a gap of about a
+//! third of what has been waited so far makes nothing much longer. With a single CPU nobody can make
+//! progress while we spin, so there is no spin.
 
 use crate::platform::{cpus, spin_hint, yield_now};
 use std::time::{Duration, Instant};
@@ -16,8 +19,10 @@ use std::time::{Duration, Instant};
 const PAUSING: u32 = 3;
 /// How long a wait stays awake: about what a sleep would cost.
 const AWAKE: Duration = Duration::from_micros(40);
-const PATIENCE: u32 = 1;
-const MOST: u32 = 4;
+/// After so many turns with the same number of yields, the number doubles.
+const TURNS_ALIKE: u32 = 2;
+/// It doubles so often.
+const DOUBLINGS: u32 = 3;
 
 /// One wait's stock of turns.
 pub(crate) struct Spin {
@@ -49,7 +54,7 @@ impl Spin {
         let now = Instant::now();
         let end = *self.end.get_or_insert_with(|| now + AWAKE);
         self.is_over = now >= end;
-        let yields = 1 << ((self.turn - PAUSING) / PATIENCE).min(MOST);
+        let yields = 1 << ((self.turn - PAUSING) / TURNS_ALIKE).min(DOUBLINGS);
         (0..yields).for_each(|_| yield_now());
         true
     }

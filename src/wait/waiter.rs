@@ -152,17 +152,21 @@ impl Waiter {
         }
     }
 
-    /// Waits until the wait is decided, by somebody else or by the limit: awake while `spin` has turns
-    /// left, then asleep. Called by the waiter.
-    pub(crate) fn sleep(&self, limit: &Limit<'_>, mut spin: Spin) -> u32 {
-        // Dropped, and so taken out of the token's reach, before the node can go away.
-        let _registrations = limit.register(self);
-        let deadline = limit.deadline();
-        while spin.turn() {
-            if let Some(state) = self.decided() {
+    /// Watches the wait be decided, as long as `spin` has turns left. Called by the waiter.
+    pub(crate) fn watch(&self, spin: &mut Spin) -> Option<u32> {
+        loop {
+            let state = self.decided();
+            if state.is_some() || !spin.turn() {
                 return state;
             }
         }
+    }
+
+    /// Sleeps until the wait is decided, by somebody else or by the limit. Called by the waiter.
+    pub(crate) fn sleep(&self, limit: &Limit<'_>) -> u32 {
+        // Dropped, and so taken out of the token's reach, before the node can go away.
+        let _registrations = limit.register(self);
+        let deadline = limit.deadline();
         let _ = self
             .state
             .compare_exchange(WAITING, ASLEEP, Ordering::Relaxed, Ordering::Relaxed);

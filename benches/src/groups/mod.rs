@@ -2,10 +2,10 @@
 //! contender is a small impl of the group's trait and a line where the workloads are built.
 
 mod barrier;
-mod lock;
+pub mod lock;
 mod pool;
 pub mod process;
-mod queue;
+pub mod queue;
 
 use crate::run::Workload;
 use std::time::Duration;

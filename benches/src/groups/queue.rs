@@ -1,5 +1,6 @@
 //! Bounded FIFO queues: one thread putting and getting, and throughput between threads.
 
+use crate::instructions::{Operation, repeat};
 use crate::run::{Metric, Workload};
 use crate::work::nanos_a_call;
 use std::sync::Barrier;
@@ -214,4 +215,29 @@ impl Flow {
             items as f64 / start.elapsed().as_secs_f64()
         })
     }
+}
+
+pub const OPERATIONS: &[Operation] = &[
+    alone("latchwork", put_get::<Ours>),
+    alone("crossbeam-channel", put_get::<Crossbeam>),
+    alone("flume", put_get::<Flume>),
+    alone("kanal", put_get::<Kanal>),
+    alone("std sync_channel", put_get::<Std>),
+];
+
+const fn alone(contender: &'static str, times: fn(u64)) -> Operation {
+    Operation {
+        name: "queue put+get cap=64",
+        contender,
+        times,
+    }
+}
+
+fn put_get<C: Channel>(times: u64) {
+    let (sender, receiver) = C::open(64);
+    let mut item = 0;
+    repeat(times, (sender, receiver), |(sender, receiver)| {
+        C::put(sender, item);
+        item = C::get(receiver) + 1;
+    });
 }

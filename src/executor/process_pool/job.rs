@@ -38,7 +38,7 @@ trait Landing: Send {
 
 impl<R: Portable> Landing for Promise<R> {
     fn start(&self) -> bool {
-        Promise::start(self)
+        self.start_elsewhere()
     }
 
     fn land(self: Box<Self>, result: Result<&[u8], TaskError>) {

@@ -4,6 +4,7 @@ mod cell;
 #[cfg(any(test, not(all(target_os = "linux", target_pointer_width = "64"))))]
 mod park;
 mod thread;
+mod thread_end;
 
 // With 32 bits the system call's time and libc's may differ in width.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
@@ -15,7 +16,9 @@ pub(crate) use futex::{Signal, WakeHandle};
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(crate) use park::{Signal, WakeHandle};
 pub(crate) use parking_lot::Mutex;
-pub(crate) use thread::{cpus, spawn_thread, spin_hint, thread_id, thread_local, yield_now};
+pub(crate) use thread::{
+    cpus, spawn_thread, spin_hint, thread_id, thread_local, thread_name, yield_now,
+};
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};

@@ -1,21 +1,25 @@
 //! Who the current thread is, how many run at once, and how to wait a moment without sleeping.
 
-use super::atomic::{AtomicU32, AtomicUsize, Ordering};
+use super::atomic::{AtomicUsize, Ordering};
+use super::thread_end;
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::io;
+use std::thread::Thread;
 
 /// The first id given out; smaller ones are reserved for owners that are not threads.
 const FIRST_ID: u32 = 2;
-/// Ids end here, so that a lock's word has room for three bits beside its owner.
-const END_OF_IDS: u32 = 1 << 29;
+/// Ids end here, so that a word has room for five bits beside its owner.
+const END_OF_IDS: u32 = 1 << 27;
 
 thread_local! {
     static ID: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The current thread's id: never 0, never given to another thread.
+/// The current thread's id: never 0, and no other living thread's.
 ///
-/// On a 64-bit machine ids do not run out. On a 32-bit one the 2^31st thread aborts the program.
+/// It is given out again after the thread has ended. There are 2^27 of them, more than a system has
+/// threads.
 #[inline]
 pub(crate) fn thread_id() -> u32 {
     match ID.get() {
@@ -26,14 +30,62 @@ pub(crate) fn thread_id() -> u32 {
 
 #[cold]
 fn assign_id() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(FIRST_ID);
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    if id >= END_OF_IDS {
-        // A lock word could name the wrong owner from here on.
-        std::process::abort();
-    }
+    let id = DIRECTORY.lock().enter(std::thread::current());
     ID.set(id);
+    thread_end::notify(id);
     id
+}
+
+/// The thread called `id` has run its last destructor, as far as can be told. Should it ask for its
+/// id again, it gets a new one, which then is never given back.
+pub(super) fn thread_ended(id: u32) {
+    ID.set(0);
+    let gone = DIRECTORY.lock().leave(id);
+    drop(gone);
+}
+
+/// The name of a living thread that has one.
+pub(crate) fn thread_name(id: u32) -> Option<String> {
+    let directory = DIRECTORY.lock();
+    let thread = directory.threads.get(place_of(id))?.as_ref()?;
+    thread.name().map(str::to_owned)
+}
+
+static DIRECTORY: Mutex<Directory> = Mutex::new(Directory {
+    threads: Vec::new(),
+    free: Vec::new(),
+});
+
+/// Every thread that has an id.
+struct Directory {
+    /// At the place of its id.
+    threads: Vec<Option<Thread>>,
+    free: Vec<u32>,
+}
+
+fn place_of(id: u32) -> usize {
+    id.wrapping_sub(FIRST_ID) as usize
+}
+
+impl Directory {
+    fn enter(&mut self, thread: Thread) -> u32 {
+        if let Some(id) = self.free.pop() {
+            self.threads[place_of(id)] = Some(thread);
+            return id;
+        }
+        let id = FIRST_ID + self.threads.len() as u32;
+        if id >= END_OF_IDS {
+            // A word could name the wrong owner from here on.
+            std::process::abort();
+        }
+        self.threads.push(Some(thread));
+        id
+    }
+
+    fn leave(&mut self, id: u32) -> Option<Thread> {
+        self.free.push(id);
+        self.threads[place_of(id)].take()
+    }
 }
 
 /// How many threads of this process can run at the same time; asked once.
@@ -53,9 +105,13 @@ pub(crate) use std::hint::spin_loop as spin_hint;
 pub(crate) use std::thread::yield_now;
 pub(crate) use std::thread_local;
 
-/// Starts a thread that nobody joins.
+/// Starts a thread that nobody joins; without a name if that is empty.
 pub(crate) fn spawn_thread(name: String, f: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name).spawn(f).map(drop)
+    let mut builder = std::thread::Builder::new();
+    if !name.is_empty() {
+        builder = builder.name(name);
+    }
+    builder.spawn(f).map(drop)
 }
 
 /// The same checks for each way to sleep.
@@ -117,5 +173,43 @@ mod tests {
         let there = std::thread::spawn(thread_id).join().unwrap();
         assert_ne!(here, there);
         assert!(here >= FIRST_ID && there >= FIRST_ID);
+    }
+
+    #[test]
+    fn an_id_is_given_out_again_and_its_name_goes_with_the_thread() {
+        // Others start threads meanwhile, so it is not always the next one that gets it.
+        let named = || {
+            let builder = std::thread::Builder::new().name("a-name".to_owned());
+            let thread = builder.spawn(|| (thread_id(), thread_name(thread_id())));
+            thread.unwrap().join().unwrap()
+        };
+        let (first, name) = named();
+        assert_eq!(name.as_deref(), Some("a-name"));
+        assert!((0..100_000).any(|_| named().0 == first), "{first} is lost");
+    }
+
+    #[test]
+    fn an_id_outlives_the_threads_own_destructors() {
+        struct Late(std::sync::mpsc::Sender<u32>);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                let _ = self.0.send(thread_id());
+            }
+        }
+        std::thread_local! {
+            static LATE: std::cell::RefCell<Option<Late>> = const { std::cell::RefCell::new(None) };
+        }
+        for has_its_id_first in [true, false] {
+            let (send, receive) = std::sync::mpsc::channel();
+            let thread = std::thread::spawn(move || {
+                let early = has_its_id_first.then(thread_id);
+                LATE.set(Some(Late(send)));
+                early.unwrap_or_else(thread_id)
+            });
+            let id = thread.join().unwrap();
+            if cfg!(target_os = "linux") {
+                assert_eq!(receive.recv(), Ok(id));
+            }
+        }
     }
 }

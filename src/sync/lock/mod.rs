@@ -1,13 +1,27 @@
 //! Mutual exclusion: [`Lock`].
+//!
+//! [`raw`] is the word; here a value lies beside it. A guard is the proof that the word was taken:
+//! [`guard`] for a lock that is borrowed, [`owned`] for one in an `Arc`, [`mapped`] for a part of the
+//! value, each by a thread or by a task ([`holder`]). [`bare`] does without.
 
+mod bare;
 mod guard;
+mod holder;
+pub(super) mod indirect;
+mod mapped;
+mod owned;
 mod raw;
 
+pub use bare::NotLocked;
 pub use guard::{LockGuard, TaskLockGuard};
+pub(super) use holder::Id;
+pub use holder::{ByTask, ByThread, Holder};
+pub use mapped::{MappedLockGuard, MappedTaskLockGuard};
+pub use owned::{OwnedLockGuard, OwnedTaskLockGuard};
 pub(crate) use raw::RawLock;
 
 use crate::GaveUp;
-use crate::platform::{UnsafeCell, const_fn, thread_id};
+use crate::platform::{UnsafeCell, const_fn};
 use crate::wait::{Limit, TASK, WaitFuture};
 use raw::LockRequest;
 use std::fmt;
@@ -26,7 +40,7 @@ use std::panic::Location;
 /// waited half a millisecond, the next unlock hands it the lock, and it cannot be overtaken any more.
 /// So who waits behind `n` others is bypassed for at most half a millisecond and `n` critical
 /// sections. A future of `lock_async` stands in the same line: one that is not polled when its turn
-/// has come keeps the lock from everybody.
+/// has come keeps the lock from everybody. [`Lock::fair`] makes a lock without barging.
 ///
 /// # Panics and poison
 ///
@@ -80,6 +94,25 @@ impl<T> Lock<T> {
         }
     }
 
+    const_fn! {
+        /// A free lock around `value` that is first come, first served: nobody overtakes anybody.
+        ///
+        /// When it is freed it goes straight to the one who has waited longest, so each contended
+        /// turn costs a wake-up, and throughput under contention is a small part of that of
+        /// [`new`](Lock::new). For where the order itself matters.
+        ///
+        /// ```
+        /// use latchwork::sync::Lock;
+        ///
+        /// static PRINTER: Lock<Vec<&str>> = Lock::fair(Vec::new());
+        /// PRINTER.lock().push("page");
+        /// ```
+        #[doc(alias = "FairMutex")]
+        pub fn fair(value: T) -> Lock<T> {
+            Lock { raw: RawLock::fair(), value: UnsafeCell::new(value) }
+        }
+    }
+
     /// The value; the lock is gone.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
@@ -91,18 +124,16 @@ impl<T: ?Sized> Lock<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> LockGuard<'_, T> {
-        let owner = thread_id();
-        self.raw.lock(owner, Location::caller());
-        LockGuard::new(self, owner)
+        let by = ByThread::current();
+        self.raw.lock(by.id(), Location::caller());
+        LockGuard::new(self, by)
     }
 
     /// Takes the lock if it is free; never blocks.
     #[inline]
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
-        let owner = thread_id();
-        self.raw
-            .try_lock(owner)
-            .then(|| LockGuard::new(self, owner))
+        let by = ByThread::current();
+        self.raw.try_lock(by.id()).then(|| LockGuard::new(self, by))
     }
 
     /// Takes the lock; blocks at most as long as `limit` says.
@@ -115,10 +146,10 @@ impl<T: ?Sized> Lock<T> {
     #[doc(alias = "try_lock_for")]
     #[doc(alias = "lock_timeout")]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<LockGuard<'_, T>, GaveUp> {
-        let owner = thread_id();
+        let by = ByThread::current();
         self.raw
-            .lock_within(owner, &limit.into(), Location::caller())?;
-        Ok(LockGuard::new(self, owner))
+            .lock_within(by.id(), &limit.into(), Location::caller())?;
+        Ok(LockGuard::new(self, by))
     }
 
     /// Takes the lock without blocking a thread: resolves when it is ours.
@@ -131,8 +162,13 @@ impl<T: ?Sized> Lock<T> {
         let request = WaitFuture::new(LockRequest::new(&self.raw, TASK));
         async move {
             request.await;
-            TaskLockGuard::new(self)
+            LockGuard::new(self, ByTask::HOLDER)
         }
+    }
+
+    /// The word, for whoever takes several.
+    pub(super) fn word(&self) -> &RawLock {
+        &self.raw
     }
 
     /// Is it held by anybody right now? For reports: the answer may be old when it arrives.

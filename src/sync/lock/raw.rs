@@ -68,7 +68,9 @@ static KIND: Kind = Kind {
 unsafe fn owner_at(address: usize) -> u32 {
     let word = ptr::with_exposed_provenance::<AtomicU32>(address);
     // SAFETY: by the caller's promise.
-    unsafe { &*word }.load(Ordering::Relaxed) >> OWNER
+    let word = unsafe { &*word }.load(Ordering::Relaxed);
+    // Anybody may release what is held without a guard.
+    if word & RAW == 0 { word >> OWNER } else { 0 }
 }
 
 /// May whoever comes take it?
@@ -123,6 +125,18 @@ impl RawLock {
     pub(crate) fn lock(&self, owner: u32, place: &'static Location<'static>) {
         if !self.try_lock(owner) {
             wait_for_ever(&mut LockRequest::new(self, owner), place);
+        }
+    }
+
+    /// As `lock`, for a holder who has let go of it and cannot do without: never panics, not even if it
+    /// would be for ever and the program wants to hear of that by a panic.
+    pub(crate) fn lock_again(&self, owner: u32, place: &'static Location<'static>) {
+        if !self.try_lock(owner) {
+            let mut request = LockRequest {
+                may_panic: false,
+                ..LockRequest::new(self, owner)
+            };
+            wait_for_ever(&mut request, place);
         }
     }
 
@@ -271,6 +285,7 @@ pub(crate) struct LockRequest<'a> {
     owner: u32,
     /// It has been called, and CALLED in the word means this one.
     called: bool,
+    may_panic: bool,
 }
 
 impl<'a> LockRequest<'a> {
@@ -279,6 +294,7 @@ impl<'a> LockRequest<'a> {
             lock,
             owner,
             called: false,
+            may_panic: true,
         }
     }
 
@@ -304,8 +320,9 @@ impl Request for LockRequest<'_> {
         Some(())
     }
 
+    /// Whoever is awake should have it before somebody is woken for it; fairness is the line's affair.
     fn crowded(&self) -> bool {
-        self.lock.word.load(Ordering::Relaxed) & WAITERS != 0
+        false
     }
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
@@ -337,6 +354,10 @@ impl Request for LockRequest<'_> {
         if line.is_empty() {
             self.lock.unmark();
         }
+    }
+
+    fn may_panic(&self) -> bool {
+        self.may_panic
     }
 
     /// Called, and not competing any more: the lock may lie free with others parked. Taking and

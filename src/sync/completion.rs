@@ -1,0 +1,136 @@
+//! [`Completion`]: an end that comes once, and the thread it is to come from.
+//!
+//! Tasks and threads end with it. Unlike an [`Event`](super::Event) it knows who is at work, so that a
+//! wait for it is an edge in the wait graph: waiting for a task that waits for what one holds is a
+//! deadlock.
+
+use crate::GaveUp;
+use crate::platform::atomic::{AtomicU32, Ordering};
+use crate::wait::lot::{self, Line};
+use crate::wait::{Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::ptr;
+
+/// Somebody is parked. Set and cleared only under the bucket's lock.
+const WAITERS: u32 = 1;
+/// It has come. Final.
+const DONE: u32 = 2;
+/// Where the id of the thread at work begins; 0 when none is known.
+const WORKER: u32 = 2;
+
+/// What ends.
+pub(crate) trait Ending {
+    const KIND: &'static Kind;
+}
+
+/// The word: `worker << 2 | DONE | WAITERS`.
+pub(crate) struct Completion<E> {
+    word: AtomicU32,
+    _of: PhantomData<E>,
+}
+
+/// Safety: a live [`Completion`]'s word is at `address`.
+pub(crate) unsafe fn worker_at(address: usize) -> u32 {
+    let word = ptr::with_exposed_provenance::<AtomicU32>(address);
+    // SAFETY: by the caller's promise.
+    unsafe { &*word }.load(Ordering::Relaxed) >> WORKER
+}
+
+impl<E: Ending> Completion<E> {
+    /// Not done, and nobody is at work on it.
+    pub(crate) fn new() -> Completion<E> {
+        Completion {
+            word: AtomicU32::new(0),
+            _of: PhantomData,
+        }
+    }
+
+    /// From now on it is this thread that will complete it. Called once.
+    pub(crate) fn is_up_to(&self, thread: u32) {
+        self.word.fetch_or(thread << WORKER, Ordering::Relaxed);
+    }
+
+    /// Done. Called once.
+    pub(crate) fn complete(&self) {
+        // Release pairs with the Acquire in `is_done`; nobody is at work any more.
+        if self.word.swap(DONE, Ordering::Release) & WAITERS != 0 {
+            // The mark goes with the word; whoever lines up from now on sees DONE.
+            lot::line(self.address(), |line| line.grant_where(|_| Some(0)));
+        }
+    }
+
+    /// Is it done? If so, what happened before is visible.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.word.load(Ordering::Acquire) & DONE != 0
+    }
+
+    /// Blocks until it is done.
+    #[track_caller]
+    pub(crate) fn wait(&self) {
+        if !self.is_done() {
+            wait_for_ever(&mut EndRequest(self), Location::caller());
+        }
+    }
+
+    /// As `wait`, at most as long as `limit` says.
+    #[track_caller]
+    pub(crate) fn wait_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
+        if self.is_done() {
+            return Ok(());
+        }
+        wait(&mut EndRequest(self), &limit.into(), Location::caller())
+    }
+
+    /// Resolves when it is done.
+    pub(crate) fn wait_async(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
+        WaitFuture::at(EndRequest(self), place)
+    }
+
+    fn address(&self) -> usize {
+        ptr::from_ref(&self.word).expose_provenance()
+    }
+}
+
+/// Wants it to be done.
+struct EndRequest<'a, E>(&'a Completion<E>);
+
+impl<E: Ending> Request for EndRequest<'_, E> {
+    type Output = ();
+    const KIND: &'static Kind = E::KIND;
+
+    fn address(&self) -> usize {
+        self.0.address()
+    }
+
+    fn attempt(&mut self) -> Option<()> {
+        self.0.is_done().then_some(())
+    }
+
+    /// Whoever spins takes nothing from those who are parked.
+    fn crowded(&self) -> bool {
+        false
+    }
+
+    fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
+        // An RMW, so that either we see DONE, or `complete` sees the mark.
+        let before = self.0.word.fetch_or(WAITERS, Ordering::Acquire);
+        if before & DONE == 0 {
+            return Some(0);
+        }
+        // Nobody reads the mark beside DONE any more.
+        None
+    }
+
+    fn granted(&mut self, _token: usize) -> Option<()> {
+        Some(())
+    }
+
+    /// The mark stays: at worst `complete` looks at an empty line.
+    fn leave(&mut self, _line: &mut Line<'_>, _tag: usize) {}
+
+    /// Being told is not a thing that can be passed on: everybody else is told too.
+    fn decline(&mut self, _token: usize) {}
+}
