@@ -88,6 +88,8 @@ fn the_told_one_times_out() {
         "once: told that nobody makes it, one gives up, and another waits for ever",
         || {
             let once = Arc::new(Once::new());
+            let mut patient = Box::pin(once.wait_async());
+            assert!(poll_once(patient.as_mut()).is_pending());
             let deadline = Deadline::new();
             let hasty = {
                 let (once, deadline) = (once.clone(), deadline.clone());
@@ -96,13 +98,10 @@ fn the_told_one_times_out() {
                     Err(why) => assert_eq!(why, GaveUp::TimedOut),
                 })
             };
-            let mut patient = Box::pin(once.wait_async());
-            assert!(poll_once(patient.as_mut()).is_pending());
             let _ = once.get_or_try_init(|| {
                 deadline.pass();
                 Err(())
             });
-            // After the hasty one, so that nobody but it can have been told.
             assert_eq!(*once.get_or_init(|| 1), 1);
             hasty.join().unwrap();
             assert_eq!(loom::future::block_on(patient), &1);
