@@ -8,6 +8,7 @@ use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::const_fn;
 use crate::wait::lot::{self, Front, Line};
 use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
+use std::cell::Cell;
 use std::panic::Location;
 use std::ptr;
 use std::time::Duration;
@@ -32,6 +33,9 @@ const LASTING: u32 = WAITERS | CALLED | RESERVED | FAIR;
 
 /// A waiter that has waited this long gets the lock handed to it, so nobody can overtake it again.
 const HANDOFF_AFTER: Duration = Duration::from_micros(500);
+
+/// Every so many unlocks beside a called waiter look whether somebody else is overdue.
+const LOOK_EVERY: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// Grant tokens: the lock is yours; or: it is free, come and try.
 const HANDED: usize = 0;
@@ -186,8 +190,15 @@ impl RawLock {
     /// What whoever has freed the lock owes those who wait, given the word before.
     #[inline]
     fn has_freed(&self, before: u32) {
-        let has_been_called = before & (CALLED | RESERVED) == CALLED;
-        if before & WAITERS != 0 && !has_been_called {
+        if before & WAITERS != 0 {
+            self.serve_after(before);
+        }
+    }
+
+    /// While a called waiter is trying, the line is only looked at now and then.
+    #[cold]
+    fn serve_after(&self, before: u32) {
+        if before & (CALLED | RESERVED) != CALLED || is_time_to_look() {
             self.serve();
         }
     }
@@ -277,6 +288,17 @@ fn is_overdue(front: &Front) -> bool {
     } else {
         front.since.elapsed() >= HANDOFF_AFTER
     }
+}
+
+std::thread_local! {
+    static UNLOCKS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// True once in a while: often enough to find who is overdue in time, too rarely to cost anything.
+fn is_time_to_look() -> bool {
+    let unlocks = UNLOCKS.get().wrapping_add(1);
+    UNLOCKS.set(unlocks);
+    unlocks % LOOK_EVERY == 0
 }
 
 /// Wants the lock for `owner`.
