@@ -9,6 +9,10 @@
 //! | `threading.Condition`, `Condvar` | [`sync::Condition`] |
 //! | `threading.Event` | [`sync::Event`] |
 //! | `threading.Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`] |
+//! | `threading.Barrier` | [`sync::Barrier`] |
+//! | `std::latch`, `CountDownLatch` | [`sync::Latch`] |
+//! | Go's `sync.WaitGroup` | [`sync::WaitGroup`] |
+//! | `OnceLock`, `LazyLock` | [`sync::Once`], [`sync::Lazy`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
 //! | `threading.Thread` | [`thread::spawn`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |

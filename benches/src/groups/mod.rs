@@ -1,6 +1,7 @@
 //! The groups: what is measured, and with whom. A group is one file here and one line below; a
 //! contender is a small impl of the group's trait and a line where the workloads are built.
 
+mod barrier;
 mod condition;
 mod event;
 pub mod lock;
@@ -51,6 +52,11 @@ pub const GROUPS: &[Group] = &[
         name: "rwlock",
         what: "reader-writer locks between threads",
         workloads: rwlock::workloads,
+    },
+    Group {
+        name: "barrier",
+        what: "threads that wait for each other",
+        workloads: barrier::workloads,
     },
     Group {
         name: "queue",

@@ -13,7 +13,6 @@ use crate::wait::lot::{self, Line};
 use crate::wait::{Kind, Limit, WaitFuture, wait};
 use guard::{HeldLock, View};
 use request::{COUNTED, ConditionRequest, FOR_ALL, PassOn};
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;

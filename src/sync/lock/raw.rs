@@ -298,7 +298,7 @@ std::thread_local! {
 fn is_time_to_look() -> bool {
     let unlocks = UNLOCKS.get().wrapping_add(1);
     UNLOCKS.set(unlocks);
-    unlocks % LOOK_EVERY == 0
+    unlocks.is_multiple_of(LOOK_EVERY)
 }
 
 /// Wants the lock for `owner`.
