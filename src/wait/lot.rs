@@ -17,10 +17,13 @@ use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
 use std::ptr;
 use std::task::Waker;
+use std::time::Duration;
 
 struct Bucket {
     head: *const Waiter,
     tail: *const Waiter,
+    /// When somebody here was last given a turn: see [`Line::is_due`].
+    turn: Option<Moment>,
 }
 
 // SAFETY: the pointers are followed only under the bucket's lock (invariant 1).
@@ -30,6 +33,7 @@ impl Bucket {
     const EMPTY: Bucket = Bucket {
         head: ptr::null(),
         tail: ptr::null(),
+        turn: None,
     };
 }
 
@@ -56,6 +60,9 @@ fn bucket(address: usize) -> &'static Mutex<Bucket> {
 fn bucket(_address: usize) -> &'static Mutex<Bucket> {
     &LOT[0]
 }
+
+/// How long a waiter may be overtaken by newcomers.
+const TURN: Duration = Duration::from_micros(500);
 
 type Wakes = SmallVec<[Wake; 4]>;
 
@@ -117,6 +124,23 @@ impl Line<'_> {
             // SAFETY: `links` belongs to whoever holds the bucket's lock, which is us.
             tag: waiter.links.with(|links| unsafe { (*links).tag }),
         })
+    }
+
+    /// Has the front waiter been overtaken for so long that it must not be any more?
+    ///
+    /// Half a millisecond, and no more often than that: while what is waited for goes to somebody who
+    /// sleeps, nobody has it. So who waits behind `n` others is due after `n` half milliseconds at most.
+    pub(crate) fn is_due(&mut self, front: &Front) -> bool {
+        if cfg!(loom) {
+            // There is no time in a model; overtaken once is enough.
+            return front.again;
+        }
+        let is_long = |since: Moment| since.elapsed() >= TURN;
+        let is_due = is_long(front.since) && self.bucket.turn.is_none_or(is_long);
+        if is_due {
+            self.bucket.turn = Some(Moment::now());
+        }
+        is_due
     }
 
     /// How many wait.

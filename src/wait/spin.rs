@@ -16,7 +16,8 @@ use crate::platform::{cpus, spin_hint, yield_now};
 use std::time::{Duration, Instant};
 
 /// Turns made of pauses: 2, 4, 8 of them.
-const PAUSING: u32 = 3;
+const PAUSES: [u32; 3] = [8, 32, 32];
+const PAUSING: u32 = PAUSES.len() as u32;
 /// How long a wait stays awake: about what a sleep would cost.
 const AWAKE: Duration = Duration::from_micros(40);
 /// After so many turns with the same number of yields, the number doubles.
@@ -48,7 +49,7 @@ impl Spin {
         }
         self.turn += 1;
         if self.turn <= PAUSING {
-            (0..1 << self.turn).for_each(|_| spin_hint());
+            (0..PAUSES[self.turn as usize - 1]).for_each(|_| spin_hint());
             return true;
         }
         let now = Instant::now();

@@ -6,12 +6,11 @@
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::const_fn;
-use crate::wait::lot::{self, Front, Line};
+use crate::wait::lot::{self, Line};
 use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr;
-use std::time::Duration;
 
 /// Somebody is parked. Set and cleared only under the bucket's lock.
 const WAITERS: u32 = 1;
@@ -30,9 +29,6 @@ const RAW: u32 = 16;
 const OWNER: u32 = 5;
 /// What stays when the lock is freed.
 const LASTING: u32 = WAITERS | CALLED | RESERVED | FAIR;
-
-/// A waiter that has waited this long gets the lock handed to it, so nobody can overtake it again.
-const HANDOFF_AFTER: Duration = Duration::from_micros(500);
 
 /// Every so many unlocks beside a called waiter look whether somebody else is overdue.
 const LOOK_EVERY: u32 = if cfg!(loom) { 1 } else { 64 };
@@ -211,7 +207,7 @@ impl RawLock {
         lot::line(self.address(), |line| {
             while let Some(front) = line.front() {
                 let seen = self.word.load(Ordering::Relaxed);
-                let is_due = seen & RESERVED != 0 || is_overdue(&front);
+                let is_due = seen & RESERVED != 0 || line.is_due(&front);
                 if seen >> OWNER != 0 {
                     if !is_due || self.swap(seen, seen | RESERVED) {
                         return;
@@ -278,15 +274,6 @@ fn marks(word: u32) -> u32 {
         WAITERS | RESERVED
     } else {
         WAITERS
-    }
-}
-
-/// Overtaken for so long, or (there is no time in a model) so often, that it is its turn.
-fn is_overdue(front: &Front) -> bool {
-    if cfg!(loom) {
-        front.again
-    } else {
-        front.since.elapsed() >= HANDOFF_AFTER
     }
 }
 
