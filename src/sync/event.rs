@@ -79,19 +79,24 @@ impl Event {
         // AcqRel: Release pairs with the waiters' Acquire; Acquire keeps the chain of setters. Not a
         // load if the flag is up: what this caller did before must be published, too, to who clears
         // the flag after it and then looks.
-        let before = self.word.fetch_or(SET, Ordering::AcqRel);
-        if before & (SET | WAITERS) == WAITERS {
-            self.release(generation(before));
+        let has_been_set = self.word.fetch_or(SET, Ordering::AcqRel) & SET != 0;
+        // Asked for one bit, the processor need not loop. A mark that was there before is there still,
+        // unless somebody has seen to the line.
+        if !has_been_set && self.word.load(Ordering::Relaxed) & WAITERS != 0 {
+            self.release();
         }
-        before & SET == 0
+        !has_been_set
     }
 
-    /// Releases those who began to wait in this `generation` or before; not those who came after a
-    /// `clear` that has been quicker than we are.
+    /// Releases those who have waited while the flag was up; not those who came after a `clear` that
+    /// has been quicker than we are.
     #[cold]
-    fn release(&self, generation: usize) {
+    fn release(&self) {
         lot::line(self.address(), |line| {
-            line.grant_where(|began| (!is_before(generation, began)).then_some(0));
+            let word = self.word.load(Ordering::Relaxed);
+            // A clear takes down what was up, and counts.
+            let was_up = |began| word & SET != 0 || is_before(began, generation(word));
+            line.grant_where(|began| was_up(began).then_some(0));
             self.unmark_if_empty(line);
         });
     }

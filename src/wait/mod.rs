@@ -24,5 +24,5 @@ pub(crate) use future::{TASK, WaitFuture};
 pub use limit::Limit;
 pub(crate) use limit::OwnedLimit;
 pub(crate) use request::{Request, wait, wait_for_ever};
-pub(crate) use spin::Spin;
+pub(crate) use spin::{Awaited, Spin};
 pub(crate) use waiter::Kind;

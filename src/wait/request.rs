@@ -2,7 +2,7 @@
 
 use super::lot::{self, Line};
 use super::waiter::{CANCELLED, GRANTED, Kind, Ticket, Waiter, why};
-use super::{Limit, Spin, deadlock};
+use super::{Awaited, Limit, Spin, deadlock};
 use crate::GaveUp;
 use crate::platform::{Moment, thread_id};
 use std::panic::Location;
@@ -16,6 +16,8 @@ use std::panic::Location;
 pub(crate) trait Request {
     type Output;
     const KIND: &'static Kind;
+    /// How to spend the time before sleeping.
+    const AWAITED: Awaited = Awaited::News;
 
     /// Where to wait: the address of the primitive's word, an `AtomicUsize` that the request borrows.
     fn address(&self) -> usize;
@@ -66,7 +68,7 @@ pub(crate) fn wait<R: Request>(
     if let Err(why) = limit.check() {
         return last_attempt(request, why);
     }
-    let mut spin = Spin::new();
+    let mut spin = Spin::new(R::AWAITED);
     while !request.crowded() && spin.turn() {
         if let Some(output) = request.attempt() {
             return Ok(output);
@@ -105,7 +107,7 @@ pub(crate) fn wait<R: Request>(
         }
         // Called, and somebody was quicker. Whoever else wants it is not called meanwhile, so try hard.
         ticket.again = true;
-        spin = Spin::new();
+        spin = Spin::new(R::AWAITED);
         while spin.turn() {
             if let Some(output) = request.attempt() {
                 return Ok(output);

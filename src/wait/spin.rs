@@ -5,38 +5,56 @@
 //! one [`Spin`] for both of its awake phases: before the line, where it tries for itself, and in the
 //! line, where it watches its own node.
 //!
-//! Turns begin with a few pauses, for an owner who is about to finish on another core, and go on
-//! with `sched_yield`, which lets an owner on this core finish. Between two looks lie more and more
-//! yields, up to eight: each look takes the word's cache line away from whoever works with it (two
-//! threads that only lock and unlock reach twice as much with growing gaps), and a gap of about a
-//! third of what has been waited so far makes nothing much longer. With a single CPU nobody can make
-//! progress while we spin, so there is no spin.
+//! Turns begin with pauses and go on with `sched_yield`, which lets others on this core go on. Who
+//! waits for something that is *held* pauses for most of a microsecond, because the holder is likely to
+//! run on another core and to be done soon, and a thread that yields is away for longer than that. Who
+//! waits for *news* pauses for a moment only, because the one who brings it may have to run here.
+//!
+//! Between two looks lie more and more yields, up to eight: each look takes the word's cache line away
+//! from whoever works with it (two threads that only lock and unlock reach twice as much with growing
+//! gaps), and a gap of about a third of what has been waited so far makes nothing much longer. With a
+//! single CPU nobody can make progress while we spin, so there is no spin.
 
 use crate::platform::{cpus, spin_hint, yield_now};
 use std::time::{Duration, Instant};
 
-/// Turns made of pauses: 2, 4, 8 of them.
-const PAUSES: [u32; 3] = [8, 32, 32];
-const PAUSING: u32 = PAUSES.len() as u32;
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// A thing that somebody has and will let go of.
+    Held,
+    /// Something that somebody does or says.
+    News,
+}
+
+/// Turns made of so many pauses, of about 10 ns each.
+const PAUSING: usize = 3;
+const FOR_HELD: [u8; PAUSING] = [8, 32, 32];
+const FOR_NEWS: [u8; PAUSING] = [2, 4, 8];
 /// How long a wait stays awake: about what a sleep would cost.
 const AWAKE: Duration = Duration::from_micros(40);
 /// After so many turns with the same number of yields, the number doubles.
-const TURNS_ALIKE: u32 = 2;
+const TURNS_ALIKE: usize = 2;
 /// It doubles so often.
-const DOUBLINGS: u32 = 3;
+const DOUBLINGS: usize = 3;
 
 /// One wait's stock of turns.
 pub(crate) struct Spin {
-    turn: u32,
+    turn: usize,
+    pauses: &'static [u8; PAUSING],
     /// When to stop; known once the yielding begins.
     end: Option<Instant>,
     is_over: bool,
 }
 
 impl Spin {
-    pub(crate) fn new() -> Spin {
+    pub(crate) fn new(awaited: Awaited) -> Spin {
         Spin {
             turn: 0,
+            pauses: match awaited {
+                Awaited::Held => &FOR_HELD,
+                Awaited::News => &FOR_NEWS,
+            },
             end: None,
             is_over: cpus() == 1,
         }
@@ -47,15 +65,16 @@ impl Spin {
         if self.is_over {
             return false;
         }
+        let turn = self.turn;
         self.turn += 1;
-        if self.turn <= PAUSING {
-            (0..PAUSES[self.turn as usize - 1]).for_each(|_| spin_hint());
+        if let Some(&pauses) = self.pauses.get(turn) {
+            (0..pauses).for_each(|_| spin_hint());
             return true;
         }
         let now = Instant::now();
         let end = *self.end.get_or_insert_with(|| now + AWAKE);
         self.is_over = now >= end;
-        let yields = 1 << ((self.turn - PAUSING) / TURNS_ALIKE).min(DOUBLINGS);
+        let yields = 1 << ((turn - PAUSING) / TURNS_ALIKE).min(DOUBLINGS);
         (0..yields).for_each(|_| yield_now());
         true
     }
@@ -69,7 +88,7 @@ mod tests {
     fn a_spin_ends() {
         let mut spin = Spin {
             is_over: false,
-            ..Spin::new()
+            ..Spin::new(Awaited::News)
         };
         let start = Instant::now();
         while spin.turn() {}

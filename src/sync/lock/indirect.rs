@@ -6,7 +6,7 @@
 use super::RawLock;
 use super::raw::LockRequest;
 use crate::wait::lot::Line;
-use crate::wait::{Kind, Request, TASK};
+use crate::wait::{Awaited, Kind, Request, TASK};
 
 /// What stands beside the request.
 pub(in crate::sync) trait Beside<'a> {
@@ -39,6 +39,7 @@ impl<'a, B: Beside<'a>> Indirect<'a, B> {
 impl<'a, B: Beside<'a>> Request for Indirect<'a, B> {
     type Output = ();
     const KIND: &'static Kind = LockRequest::KIND;
+    const AWAITED: Awaited = Awaited::Held;
 
     fn address(&self) -> usize {
         self.direct.address()

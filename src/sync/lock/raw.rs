@@ -7,7 +7,7 @@ use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::const_fn;
 use crate::wait::lot::{self, Line};
-use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
+use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr;
@@ -316,6 +316,7 @@ impl<'a> LockRequest<'a> {
 impl Request for LockRequest<'_> {
     type Output = ();
     const KIND: &'static Kind = &KIND;
+    const AWAITED: Awaited = Awaited::Held;
 
     fn address(&self) -> usize {
         self.lock.address()

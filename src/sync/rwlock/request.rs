@@ -13,7 +13,7 @@ use super::serve::{COMPETE, HANDED, TO_READ, TO_READ_UPGRADABLE, TO_WRITE, upgra
 use crate::GaveUp;
 use crate::platform::atomic::Ordering;
 use crate::wait::lot::Line;
-use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
+use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
 use std::mem;
 use std::panic::Location;
 
@@ -107,6 +107,7 @@ impl<'a> ReadRequest<'a> {
 impl Request for ReadRequest<'_> {
     type Output = ();
     const KIND: &'static Kind = &KIND;
+    const AWAITED: Awaited = Awaited::Held;
 
     fn address(&self) -> usize {
         self.lock.address()
@@ -218,6 +219,7 @@ impl<'a> WriteRequest<'a> {
 impl Request for WriteRequest<'_> {
     type Output = ();
     const KIND: &'static Kind = &KIND;
+    const AWAITED: Awaited = Awaited::Held;
 
     fn address(&self) -> usize {
         self.lock.address()
@@ -285,6 +287,7 @@ pub(crate) struct UpgradeRequest<'a> {
 impl Request for UpgradeRequest<'_> {
     type Output = ();
     const KIND: &'static Kind = &KIND;
+    const AWAITED: Awaited = Awaited::Held;
 
     fn address(&self) -> usize {
         self.lock.address()

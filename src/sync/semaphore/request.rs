@@ -5,7 +5,7 @@ use super::raw::{self, COMPETE, RawSemaphore, SERVED};
 use super::word::Bound;
 use super::{AnySemaphore, Sealed};
 use crate::wait::lot::Line;
-use crate::wait::{Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
+use crate::wait::{Awaited, Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::Location;
@@ -40,6 +40,7 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
         name: <<H::Target as Sealed>::Bound as Bound>::NAME,
         owner: None,
     };
+    const AWAITED: Awaited = Awaited::Held;
 
     fn address(&self) -> usize {
         self.raw().address()
