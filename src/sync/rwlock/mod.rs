@@ -17,7 +17,7 @@ use crate::GaveUp;
 use crate::platform::{UnsafeCell, const_fn};
 use crate::sync::lock::{ByTask, ByThread, Id};
 use crate::wait::{Limit, WaitFuture};
-use raw::{RawRwLock, SHARED, SHUT, WRITER};
+use raw::{RawRwLock, SHARED, WRITER, shut_to_readers};
 use request::{ReadRequest, WriteRequest, run, run_within};
 use std::fmt;
 use std::future::Future;
@@ -82,7 +82,7 @@ pub enum Policy {
 /// # Panics and poison
 ///
 /// A panic while a guard is held gives the guard back; there is no poison. Reading panics if there are
-/// more than 2^26 readers (2^23 on a 32-bit machine); the lock is unchanged then. A guard that is
+/// more than 2^24 readers (2^21 on a 32-bit machine); the lock is unchanged then. A guard that is
 /// forgotten ([`std::mem::forget`]) stays in the lock for ever: a reader keeps writers out, a writer
 /// everybody.
 ///
@@ -175,7 +175,9 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[inline]
     pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
-        self.raw.try_read(SHUT).then(|| ReadGuard::new(self))
+        self.raw
+            .try_read(shut_to_readers)
+            .then(|| ReadGuard::new(self))
     }
 
     /// Reads; blocks at most as long as `limit` says.
@@ -191,7 +193,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     #[doc(alias = "try_read_for")]
     pub fn read_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<ReadGuard<'_, T>, GaveUp> {
-        let request = ReadRequest::new(&self.raw, SHUT);
+        let request = ReadRequest::new(&self.raw);
         run_within(request, &limit.into(), Location::caller())?;
         Ok(ReadGuard::new(self))
     }
@@ -206,7 +208,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[track_caller]
     pub fn read_async(&self) -> impl Future<Output = ReadGuard<'_, T>> {
-        let request = WaitFuture::new(ReadRequest::new(&self.raw, SHUT));
+        let request = WaitFuture::new(ReadRequest::new(&self.raw));
         async move {
             request.await;
             ReadGuard::new(self)
@@ -235,7 +237,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn read_recursive(&self) -> ReadGuard<'_, T> {
-        run(ReadRequest::new(&self.raw, WRITER), Location::caller());
+        run(ReadRequest::recursive(&self.raw), Location::caller());
         ReadGuard::new(self)
     }
 
@@ -246,7 +248,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[inline]
     pub fn try_read_recursive(&self) -> Option<ReadGuard<'_, T>> {
-        self.raw.try_read(WRITER).then(|| ReadGuard::new(self))
+        self.raw.try_read(|_| WRITER).then(|| ReadGuard::new(self))
     }
 
     /// As [`read_recursive`](RwLock::read_recursive); blocks at most as long as `limit` says.
@@ -264,7 +266,7 @@ impl<T: ?Sized> RwLock<T> {
         &self,
         limit: impl Into<Limit<'l>>,
     ) -> Result<ReadGuard<'_, T>, GaveUp> {
-        let request = ReadRequest::new(&self.raw, WRITER);
+        let request = ReadRequest::recursive(&self.raw);
         run_within(request, &limit.into(), Location::caller())?;
         Ok(ReadGuard::new(self))
     }
@@ -276,7 +278,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[track_caller]
     pub fn read_recursive_async(&self) -> impl Future<Output = ReadGuard<'_, T>> {
-        let request = WaitFuture::new(ReadRequest::new(&self.raw, WRITER));
+        let request = WaitFuture::new(ReadRequest::recursive(&self.raw));
         async move {
             request.await;
             ReadGuard::new(self)
@@ -323,7 +325,7 @@ impl<T: ?Sized> RwLock<T> {
         limit: impl Into<Limit<'l>>,
     ) -> Result<WriteGuard<'_, T>, GaveUp> {
         let by = ByThread::current();
-        let request = WriteRequest::new(&self.raw, by.id());
+        let request = WriteRequest::new(&self.raw, by.id()).patient();
         run_within(request, &limit.into(), Location::caller())?;
         Ok(WriteGuard::new(self, by))
     }
