@@ -6,8 +6,8 @@
 use super::Policy;
 use super::request::{ReadRequest, WriteRequest, run};
 use crate::platform::atomic::{AtomicUsize, Ordering};
-use crate::platform::const_fn;
-use crate::wait::{Kind, wait_for_ever};
+use crate::platform::{const_fn, spin_hint};
+use crate::wait::Kind;
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr;
@@ -160,7 +160,8 @@ impl RawRwLock {
     fn read_slow(&self, seen: usize, place: &'static Location<'static>) {
         if seen & (shut_to_readers(seen) | FULL) != 0 {
             self.unlock_read();
-            wait_for_ever(&mut ReadRequest::new(self), place);
+
+            run(ReadRequest::new(self), place);
         }
     }
 
@@ -212,6 +213,17 @@ impl RawRwLock {
     pub(super) fn try_upgrade(&self, owner: u32) -> bool {
         let upgraded = |word| word & !UPGRADABLE | written_by(owner);
         self.take(|_| READERS, upgraded)
+    }
+
+    /// Stays for less than a microsecond until none of `bits` is set: long enough for most that is done
+    /// under such a lock, and with shorter pauses than a wait begins with.
+    pub(super) fn watch(&self, bits: usize) {
+        for _ in 0..LOOKS {
+            if self.load() & bits == 0 {
+                return;
+            }
+            (0..PAUSES).for_each(|_| spin_hint());
+        }
     }
 
     /// Makes `change` of the word unless a bit of what `shut` says for it is set. Acquires what those
@@ -329,6 +341,10 @@ pub(super) fn policy_of(word: usize) -> Policy {
         _ => Policy::PreferWriters,
     }
 }
+
+/// So often and with so many pauses between does [`RawRwLock::watch`] look.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 4 };
+const PAUSES: u32 = 8;
 
 /// Every so many times that one leaves beside a called waiter it looks whether somebody else is overdue.
 const LOOK_EVERY: u32 = if cfg!(loom) { 1 } else { 64 };

@@ -228,23 +228,8 @@ impl<'a> WriteRequest<'a> {
                 || (word & READERS != 0 && policy_of(word) == Policy::PreferReaders))
     }
 
-    /// The word after a step by which this request has its way.
-    fn stepped(&self, word: usize) -> usize {
-        word & !used(self.called)
-    }
-}
-
-impl Request for WriteRequest<'_> {
-    type Output = ();
-    const KIND: &'static Kind = &KIND;
-    const AWAITED: Awaited = Awaited::Held;
-
-    fn address(&self) -> usize {
-        self.lock.address()
-    }
-
-    /// Goes in if nobody reads; else claims the lock, and goes in by a later attempt.
-    fn attempt(&mut self) -> Option<()> {
+    /// Goes in if nobody reads, or claims the lock. Went it in?
+    fn step(&mut self) -> bool {
         let is_patient = self.patience > 0;
         let mut goes_in = false;
         let stepped = self.lock.change(Ordering::Acquire, |word| {
@@ -263,7 +248,36 @@ impl Request for WriteRequest<'_> {
             self.called = false;
             self.has = if goes_in { 0 } else { self.has | CLAIMED };
         }
-        (stepped && goes_in).then_some(())
+        stepped && goes_in
+    }
+
+    /// The word after a step by which this request has its way.
+    fn stepped(&self, word: usize) -> usize {
+        word & !used(self.called)
+    }
+}
+
+impl Request for WriteRequest<'_> {
+    type Output = ();
+    const KIND: &'static Kind = &KIND;
+    const AWAITED: Awaited = Awaited::Held;
+
+    fn address(&self) -> usize {
+        self.lock.address()
+    }
+
+    /// Goes in if nobody reads; else claims the lock, and goes in if the readers leave at once.
+    fn attempt(&mut self) -> Option<()> {
+        if !self.step() {
+            if self.has & CLAIMED == 0 {
+                return None;
+            }
+            self.lock.watch(READERS);
+            if !self.step() {
+                return None;
+            }
+        }
+        Some(())
     }
 
     /// Whoever is awake should have it before somebody is woken for it; fairness is the line's affair.

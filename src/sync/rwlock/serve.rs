@@ -67,6 +67,7 @@ impl RawRwLock {
         if self.load() & CLAIMANT_ASLEEP != 0 {
             self.hand_to_claimant(line);
         }
+        self.settle(line);
         self.serve_front(line);
         self.settle(line);
         if self.call_readers(line) {
@@ -97,6 +98,8 @@ impl RawRwLock {
             is_due = is_due || (may_be_due(&front, seen) && line.is_due(&front));
             if !is_due && seen & RESERVED == 0 {
                 if seen & (TAKEN | CALLED) == 0 {
+                    // Readers first: by `PreferWriters`, one who is called keeps them out.
+                    self.call_readers(line);
                     self.call_taker(line, seen);
                 }
                 return;
