@@ -119,7 +119,10 @@ impl Request for ReadRequest<'_> {
         } else {
             self.lock.take(shut, one_more)
         };
-        self.called &= !is_in;
+        if is_in && mem::take(&mut self.called) && self.lock.load() & READERS_ASLEEP != 0 {
+            // By `PreferWriters`, readers have waited for us while we were called.
+            self.lock.serve_line();
+        }
         is_in.then_some(())
     }
 
@@ -367,5 +370,25 @@ impl Request for WriteRequest<'_> {
 impl Drop for WriteRequest<'_> {
     fn drop(&mut self) {
         self.resign();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A call whose limit has passed attempts twice, and a future whose waker panics may end anywhere.
+    #[test]
+    fn an_attempt_in_vain_leaves_no_claim() {
+        let lock = RawRwLock::new(Policy::Balanced);
+        assert!(lock.try_read(shut_to_readers));
+        let before = lock.load();
+        let mut poll = WriteRequest::new(&lock, 7).patient();
+        assert!(poll.attempt().is_none() && poll.attempt().is_none());
+        assert_eq!(lock.load(), before);
+        assert!(poll.attempt().is_none());
+        assert_eq!(lock.load(), before | CLAIMED);
+        drop(poll);
+        assert_eq!(lock.load(), before);
     }
 }
