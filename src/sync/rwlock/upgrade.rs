@@ -84,7 +84,7 @@ pub struct UpgradableGuard<'a, T: ?Sized> {
 impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
     /// Blocks until the other readers have left, and writes. Nobody can write in between.
     ///
-    /// While it waits asleep no new reader enters, so it waits for those who are inside only (and for
+    /// While it waits no new reader enters, so it waits for those who are inside only (and for
     /// [`read_recursive`](RwLock::read_recursive)). If one of them is this thread, that is for ever.
     #[inline]
     #[track_caller]
