@@ -127,14 +127,22 @@ fn who_is_behind_an_unanswered_call_is_handed_the_lock_all_the_same() {
         assert!(poll(called.as_mut(), Waker::noop()).is_pending());
         let mut behind = Box::pin(lock.lock_async());
         assert!(poll(behind.as_mut(), Waker::noop()).is_pending());
+        let mut last = Box::pin(lock.lock_async());
+        let (waker, woken) = counting_waker();
+        assert!(poll(last.as_mut(), &waker).is_pending());
         drop(held);
         // Called just now or, on a slow machine, handed the lock: then it owes an answer first.
         if lock.try_lock().is_some() {
             let_time_pass();
             // Every 64th unlock looks.
+            let begin = Instant::now();
             let barged = (0..64).take_while(|_| lock.try_lock().is_some()).count();
             assert!(barged < 64, "overtaken for ever");
-            assert!(poll(behind.as_mut(), Waker::noop()).is_ready());
+            drop(poll(behind.as_mut(), Waker::noop()));
+            // Neither its turn, if all that went quickly, nor to be called beside the other.
+            assert!(woken.load(Ordering::Relaxed) == 0 || begin.elapsed() >= TURN);
+            drop(called);
+            assert_eq!(woken.load(Ordering::Relaxed), 1);
         }
     });
 }

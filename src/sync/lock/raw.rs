@@ -219,8 +219,9 @@ impl RawLock {
                         if line.grant_front(HANDED) {
                             return;
                         }
-                        // It had given up. The lock is ours in its name: on to the next.
-                        self.word.fetch_and(LASTING, Ordering::Release);
+                        // It had given up. The lock is ours in its name: on to the next. Relaxed: nothing
+                        // was done with it, and what the last unlock released is still to be had here.
+                        self.word.fetch_and(LASTING, Ordering::Relaxed);
                     }
                 } else if seen & CALLED != 0 {
                     return;
