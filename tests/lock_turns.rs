@@ -75,15 +75,14 @@ fn a_limit_shorter_than_the_spin_is_not_late_by_it() {
     watchdog(LIMIT, "a_limit_shorter_than_the_spin", || {
         let lock = Lock::new(());
         let _held = lock.lock();
-        // The best of many: others may want this core.
-        let best = (0..20_000).map(|_| {
+        let is_soon = |_: &i32| {
             let begin = Instant::now();
-            let limit = Duration::from_micros(5);
+            let limit = AWAKE / 2;
             assert_eq!(lock.lock_within(limit).unwrap_err(), GaveUp::TimedOut);
-            begin.elapsed()
-        });
-        let best = best.take_while(|&took| took > AWAKE * 3 / 4);
-        assert!(best.count() < 20_000, "always as late as a whole spin");
+            begin.elapsed() < AWAKE
+        };
+        // Now and then others want this core; always is something else.
+        while (0..500).filter(is_soon).count() < 50 {}
     });
 }
 
