@@ -47,8 +47,9 @@ use std::panic::Location;
 ///
 /// # Cost
 ///
-/// First level: one load more than a [`Lock`](super::Lock), whose word it has. Each further one: a
-/// load, a comparison and a plain store; no read-modify-write. Size: eight bytes and the value.
+/// First level: two loads and two plain stores more than a [`Lock`](super::Lock), whose word it has.
+/// Each further one: a load, a comparison and a plain store, and as much to leave it; no
+/// read-modify-write. (From the 32nd level on, one that fails.) Size: eight bytes and the value.
 ///
 /// # Source
 ///
