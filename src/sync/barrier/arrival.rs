@@ -226,6 +226,9 @@ impl Drop for Arrival<'_> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::wait::WaitFuture;
+    use std::future::Future;
+    use std::task::{Context, Waker};
     use std::time::Duration;
 
     /// One that is awake: it has arrived, is not in the line, and looks when the test says so.
@@ -273,6 +276,25 @@ mod tests {
         assert!(is_refused(&barrier));
         assert!(matches!(again.attempt(), Some(Turn::Through(0))));
         assert!(barrier.state() == State::NEW);
+    }
+
+    #[test]
+    fn who_leaves_the_line_leaves_the_mark_to_the_others() {
+        let barrier = RawBarrier::new(3);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut park = || {
+            let mut future = Box::pin(WaitFuture::new(Arrival::new(&barrier, false)));
+            assert!(future.as_mut().poll(&mut context).is_pending());
+            future
+        };
+        let (mut stays, leaver) = (park(), park());
+        drop(leaver);
+        assert!(barrier.state().has_waiters());
+        let mut second = awake(&barrier);
+        assert!(Arrival::new(&barrier, false).try_wait().is_some());
+        assert!(matches!(second.attempt(), Some(Turn::Through(1))));
+        assert!(stays.as_mut().poll(&mut context).is_ready());
+        assert!(!barrier.state().has_waiters());
     }
 
     #[test]
