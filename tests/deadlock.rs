@@ -9,7 +9,7 @@ mod common;
 use common::{until_parked, watchdog};
 use latchwork::debug::{self, Deadlock, OnDeadlock};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::sync::{Lock, RLock};
+use latchwork::sync::{self, Lock, RLock};
 use latchwork::{CancelToken, thread};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Once, mpsc};
@@ -328,6 +328,37 @@ fn a_circle_through_an_rlock_is_reported_and_entering_it_again_is_none() {
         let is_waited_for = |about| deadlock.waits().iter().any(|wait| wait.address == about);
         assert!(about.into_iter().all(is_waited_for));
         until_parked("Lock", rlock, 2);
+        assert_eq!(reports(&about).len(), 1);
+    });
+}
+
+/// Each makes a value that needs the other's.
+#[test]
+fn two_initialisers_that_need_each_others_values() {
+    watchdog(LIMIT, "two_initialisers", || {
+        collect_deadlocks();
+        let values: [&sync::Once<()>; 2] = [leaked(sync::Once::new()), leaked(sync::Once::new())];
+        let both_begun = leaked(Barrier::new(2));
+        for (name, first, second) in [("01", 0, 1), ("10", 1, 0)] {
+            let body = move || {
+                values[first].get_or_init(|| {
+                    both_begun.wait();
+                    values[second].get_or_init(|| ());
+                });
+            };
+            let _ = thread::spawn_named(name, body).unwrap();
+        }
+        let about = values.map(address);
+        let deadlock = first_report(&about);
+        let waits = deadlock.waits();
+        assert!(waits.iter().all(|wait| wait.kind == "Once"));
+        assert_eq!(waits.len(), 2);
+        for (wait, next) in [(0, 1), (1, 0)] {
+            assert_eq!(waits[wait].owner, waits[next].thread);
+        }
+        // Who only looks closes no circle.
+        let _ = thread::spawn(move || values[0].wait());
+        until_parked("Once", values[0], 2);
         assert_eq!(reports(&about).len(), 1);
     });
 }
