@@ -9,7 +9,7 @@ mod common;
 use common::{until_parked, watchdog};
 use latchwork::debug::{self, Deadlock, OnDeadlock};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::sync::{self, Lock, RLock};
+use latchwork::sync::{self, Lock, RLock, RwLock};
 use latchwork::{CancelToken, thread};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Once, mpsc};
@@ -147,6 +147,36 @@ fn five_philosophers() {
         assert_eq!(first_report(&about).waits().len(), 5);
         forks.iter().for_each(|fork| until_parked("Lock", fork, 1));
         assert_eq!(reports(&about).len(), 1);
+    });
+}
+
+#[test]
+fn a_reader_and_a_writer_that_wait_for_a_writer() {
+    watchdog(LIMIT, "a_reader_and_a_writer", || {
+        collect_deadlocks();
+        for reads in [true, false] {
+            let (shared, lock) = (leaked(RwLock::new(())), leaked(Lock::new(())));
+            let both_hold = leaked(Barrier::new(2));
+            let _ = thread::spawn(move || {
+                let _held = shared.write();
+                both_hold.wait();
+                drop(lock.lock());
+            });
+            let _ = thread::spawn(move || {
+                let _held = lock.lock();
+                both_hold.wait();
+                if reads {
+                    drop(shared.read());
+                } else {
+                    drop(shared.write());
+                }
+            });
+            let about = [address(shared), address(lock)];
+            let deadlock = first_report(&about);
+            let mut kinds: Vec<_> = deadlock.waits().iter().map(|wait| wait.kind).collect();
+            kinds.sort_unstable();
+            assert_eq!(kinds, ["Lock", "RwLock"]);
+        }
     });
 }
 
