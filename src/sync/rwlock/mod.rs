@@ -71,9 +71,9 @@ pub enum Policy {
 ///   written to or read upgradably waits for that to end, and does not keep plain readers out meanwhile.
 /// * When somebody who writes or reads upgradably leaves, all readers who sleep are woken, and one of those
 ///   who sleep because they want to write or to read upgradably. Newcomers may be quicker.
-/// * Whoever has been at the front of the line for half a millisecond is overdue and is handed the lock, or
-///   the claim to it, when a writer or an upgradable reader next leaves; but among those who wait in the
-///   same bucket of the table of waiters, only one each half millisecond.
+/// * Whoever has been at the front of the line for half a millisecond is overdue: it is handed the lock, or
+///   the claim to it, when a writer or an upgradable reader next leaves, and no newcomer writes or reads
+///   upgradably before. Of those who sleep in one lock's line, only one each half millisecond.
 ///
 /// A future stands in the same line: while one that is called, or handed the lock or the claim, is not
 /// polled, those who sleep behind it may go on sleeping.

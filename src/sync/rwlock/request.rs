@@ -3,8 +3,7 @@
 //! A waiter that was called for what at most one has is not stopped by who merely waits any more. Until it
 //! has its way, lines up again or resigns, CALLED stands in the word for it, and others rely on it to see to
 //! those who wait. A writer that has CLAIMED the lock is as good as inside: it serves the others when it
-//! gives the claim up. Both debts are paid when the request is dropped, at the latest: a waker that panics
-//! ends a poll anywhere.
+//! gives the claim up.
 
 use super::Policy;
 use super::raw::{
@@ -176,12 +175,6 @@ impl Request for ReadRequest<'_> {
             (_, true) => self.lock.serve_line_instead(),
             (_, false) => {}
         }
-    }
-}
-
-impl Drop for ReadRequest<'_> {
-    fn drop(&mut self) {
-        self.resign();
     }
 }
 
@@ -367,17 +360,11 @@ impl Request for WriteRequest<'_> {
     }
 }
 
-impl Drop for WriteRequest<'_> {
-    fn drop(&mut self) {
-        self.resign();
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
-    /// A call whose limit has passed attempts twice, and a future whose waker panics may end anywhere.
+    /// A call whose limit has passed attempts twice; a later claim is taken back.
     #[test]
     fn an_attempt_in_vain_leaves_no_claim() {
         let lock = RawRwLock::new(Policy::Balanced);
@@ -388,7 +375,7 @@ mod tests {
         assert_eq!(lock.load(), before);
         assert!(poll.attempt().is_none());
         assert_eq!(lock.load(), before | CLAIMED);
-        drop(poll);
+        poll.resign();
         assert_eq!(lock.load(), before);
     }
 }
