@@ -52,6 +52,7 @@ struct Shared<T> {
 /// ```
 #[doc(alias = "Thread")]
 #[doc(alias = "start")]
+#[track_caller]
 pub fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     spawn_named("", f).expect("the system gives no thread")
 }
@@ -103,9 +104,16 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// Blocks until the thread has ended and returns what it returned.
     ///
+    /// A thread that joins itself, or threads that join each other, wait for ever; that is reported as a
+    /// deadlock.
+    ///
     /// # Errors
     ///
     /// The thread's panic.
+    ///
+    /// # Panics
+    ///
+    /// Instead of such a deadlock, if [`debug::on_deadlock`](crate::debug::on_deadlock) says so.
     #[track_caller]
     pub fn join(self) -> Result<T, Panicked> {
         self.shared.ended.wait();

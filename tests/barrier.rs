@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -333,6 +333,131 @@ fn breaking_while_the_action_runs() {
             let early = barrier.wait_within(Duration::from_millis(2));
             assert_eq!(early, Err(BarrierError::TimedOut));
         });
+    });
+}
+
+/// T108, T110, T111: the action breaks its own round. It may wait for its barrier within a limit, though it
+/// waits for itself.
+#[test]
+fn an_action_that_uses_its_own_barrier() {
+    watchdog(LIMIT, "an_action_that_uses_its_own", || {
+        type Does = fn(&Barrier<Box<dyn Fn() + Send + Sync>>);
+        let cases: [(Does, Result<(), BrokenBarrier>, bool); 5] = [
+            (Barrier::abort, Err(BrokenBarrier::Aborted), true),
+            (Barrier::reset, Err(BrokenBarrier::Reset), false),
+            (
+                |barrier| {
+                    barrier.abort();
+                    assert_eq!(barrier.wait(), Err(BrokenBarrier::Aborted));
+                    barrier.reset();
+                },
+                Err(BrokenBarrier::Aborted),
+                false,
+            ),
+            (
+                |barrier| {
+                    let limit = Duration::from_millis(1);
+                    let waited = barrier.wait_within_or_break(limit);
+                    assert_eq!(waited, Err(BarrierError::TimedOut));
+                    assert_eq!(barrier.try_wait(), Ok(None));
+                },
+                Ok(()),
+                false,
+            ),
+            (
+                |barrier| {
+                    let mut again = pin!(barrier.wait_async());
+                    assert!(poll(again.as_mut(), Waker::noop()).is_pending());
+                    barrier.reset();
+                    assert!(poll(again.as_mut(), Waker::noop()).is_pending());
+                },
+                Err(BrokenBarrier::Reset),
+                false,
+            ),
+        ];
+        for (does, told, is_broken) in cases {
+            let own: &OnceLock<Barrier<Box<dyn Fn() + Send + Sync>>> = Box::leak(Box::default());
+            let action: Box<dyn Fn() + Send + Sync> = Box::new(move || does(own.get().unwrap()));
+            let barrier = own.get_or_init(|| Barrier::with_action(2, action));
+            thread::scope(|s| {
+                let waiter = s.spawn(|| barrier.wait());
+                until_parked("Barrier", barrier, 1);
+                assert_eq!(barrier.wait().map(drop), told);
+                assert_eq!(waiter.join().unwrap().map(drop), told);
+            });
+            assert_eq!(barrier.is_broken(), is_broken);
+            barrier.reset();
+            assert_eq!((barrier.waiting(), barrier.try_wait()), (0, Ok(None)));
+            assert!(
+                barrier
+                    .wait_within(Duration::ZERO)
+                    .unwrap_err()
+                    .is_timed_out()
+            );
+        }
+    });
+}
+
+/// T108: a panic after the action has broken the round itself, and what comes after a reset in between.
+#[test]
+fn an_action_that_resets_and_panics() {
+    watchdog(LIMIT, "an_action_that_resets_and_panics", || {
+        let own: &OnceLock<Barrier<Box<dyn Fn() + Send + Sync>>> = Box::leak(Box::default());
+        let action: Box<dyn Fn() + Send + Sync> = Box::new(move || {
+            own.get().unwrap().reset();
+            resume_unwind(Box::new("on purpose"));
+        });
+        let barrier = own.get_or_init(|| Barrier::with_action(3, action));
+        thread::scope(|s| {
+            let waiter = s.spawn(|| barrier.wait());
+            let mut task = pin!(barrier.wait_async());
+            assert!(poll(task.as_mut(), Waker::noop()).is_pending());
+            until_parked("Barrier", barrier, 2);
+            assert!(catch_unwind(AssertUnwindSafe(|| barrier.wait())).is_err());
+            assert_eq!(waiter.join().unwrap(), Err(BrokenBarrier::Reset));
+            let told = poll(task.as_mut(), Waker::noop());
+            assert_eq!(told, Poll::Ready(Err(BrokenBarrier::Reset)));
+        });
+        assert_eq!((barrier.waiting(), barrier.is_broken()), (0, false));
+        let limit = Duration::ZERO;
+        assert!(barrier.wait_within(limit).unwrap_err().is_timed_out());
+    });
+}
+
+/// Time-outs that break race the last arrival: both are through, or both are told of the one time-out.
+#[test]
+fn a_limit_that_breaks_races_the_last_arrival() {
+    watchdog(LIMIT, "a_limit_that_breaks_races", || {
+        let barrier = Barrier::new(2);
+        let met = Barrier::new(2);
+        let (mut through, mut broken) = (0, 0);
+        thread::scope(|s| {
+            let other = s.spawn(|| {
+                let mut told = Vec::new();
+                for round in 0..MANY / 10 {
+                    let limit = Duration::from_micros(round as u64 % 64);
+                    told.push(barrier.wait_within_or_break(limit).map(drop));
+                    met.wait().unwrap();
+                    met.wait().unwrap();
+                }
+                told
+            });
+            let mut mine = Vec::new();
+            for _ in 0..MANY / 10 {
+                mine.push(barrier.wait().map(drop));
+                met.wait().unwrap();
+                barrier.reset();
+                met.wait().unwrap();
+            }
+            for both in mine.into_iter().zip(other.join().unwrap()) {
+                match both {
+                    (Ok(()), Ok(())) => through += 1,
+                    (Err(BrokenBarrier::TimedOut), Err(BarrierError::TimedOut)) => broken += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        assert_eq!(through + broken, MANY / 10);
     });
 }
 

@@ -9,7 +9,7 @@ mod common;
 use common::{until_parked, watchdog};
 use latchwork::debug::{self, Deadlock, OnDeadlock};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::sync::Lock;
+use latchwork::sync::{self, Lock, RLock, RwLock};
 use latchwork::{CancelToken, thread};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Once, mpsc};
@@ -147,6 +147,36 @@ fn five_philosophers() {
         assert_eq!(first_report(&about).waits().len(), 5);
         forks.iter().for_each(|fork| until_parked("Lock", fork, 1));
         assert_eq!(reports(&about).len(), 1);
+    });
+}
+
+#[test]
+fn a_reader_and_a_writer_that_wait_for_a_writer() {
+    watchdog(LIMIT, "a_reader_and_a_writer", || {
+        collect_deadlocks();
+        for reads in [true, false] {
+            let (shared, lock) = (leaked(RwLock::new(())), leaked(Lock::new(())));
+            let both_hold = leaked(Barrier::new(2));
+            let _ = thread::spawn(move || {
+                let _held = shared.write();
+                both_hold.wait();
+                drop(lock.lock());
+            });
+            let _ = thread::spawn(move || {
+                let _held = lock.lock();
+                both_hold.wait();
+                if reads {
+                    drop(shared.read());
+                } else {
+                    drop(shared.write());
+                }
+            });
+            let about = [address(shared), address(lock)];
+            let deadlock = first_report(&about);
+            let mut kinds: Vec<_> = deadlock.waits().iter().map(|wait| wait.kind).collect();
+            kinds.sort_unstable();
+            assert_eq!(kinds, ["Lock", "RwLock"]);
+        }
     });
 }
 
@@ -296,4 +326,69 @@ fn a_million_nested_acquisitions_in_one_order_report_nothing_and_one_inversion_d
             assert!(deadlock.waits().len() >= 2);
         },
     );
+}
+
+#[test]
+fn a_circle_through_an_rlock_is_reported_and_entering_it_again_is_none() {
+    watchdog(LIMIT, "a_circle_through_an_rlock", || {
+        collect_deadlocks();
+        let (rlock, lock) = (leaked(RLock::new(())), leaked(Lock::new(())));
+        let both_hold = leaked(Barrier::new(2));
+        let _ = thread::spawn(move || {
+            let _held = rlock.lock();
+            // Somebody waits for what its owner enters again and again.
+            let _ = thread::spawn(move || drop(rlock.lock()));
+            until_parked("Lock", rlock, 1);
+            for _ in 0..100 {
+                drop(rlock.lock());
+            }
+            let _again = rlock.lock();
+            assert!(reports(&[address(rlock)]).is_empty());
+            both_hold.wait();
+            drop(lock.lock());
+        });
+        let _ = thread::spawn(move || {
+            let _held = lock.lock();
+            both_hold.wait();
+            drop(rlock.lock());
+        });
+        let about = [address(rlock), address(lock)];
+        let deadlock = first_report(&about);
+        assert_eq!(deadlock.waits().len(), 2);
+        let is_waited_for = |about| deadlock.waits().iter().any(|wait| wait.address == about);
+        assert!(about.into_iter().all(is_waited_for));
+        until_parked("Lock", rlock, 2);
+        assert_eq!(reports(&about).len(), 1);
+    });
+}
+
+/// Each makes a value that needs the other's.
+#[test]
+fn two_initialisers_that_need_each_others_values() {
+    watchdog(LIMIT, "two_initialisers", || {
+        collect_deadlocks();
+        let values: [&sync::Once<()>; 2] = [leaked(sync::Once::new()), leaked(sync::Once::new())];
+        let both_begun = leaked(Barrier::new(2));
+        for (name, first, second) in [("01", 0, 1), ("10", 1, 0)] {
+            let body = move || {
+                values[first].get_or_init(|| {
+                    both_begun.wait();
+                    values[second].get_or_init(|| ());
+                });
+            };
+            let _ = thread::spawn_named(name, body).unwrap();
+        }
+        let about = values.map(address);
+        let deadlock = first_report(&about);
+        let waits = deadlock.waits();
+        assert!(waits.iter().all(|wait| wait.kind == "Once"));
+        assert_eq!(waits.len(), 2);
+        for (wait, next) in [(0, 1), (1, 0)] {
+            assert_eq!(waits[wait].owner, waits[next].thread);
+        }
+        // Who only looks closes no circle.
+        let _ = thread::spawn(move || values[0].wait());
+        until_parked("Once", values[0], 2);
+        assert_eq!(reports(&about).len(), 1);
+    });
 }

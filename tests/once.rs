@@ -188,6 +188,57 @@ fn a_panic_leaves_it_empty_and_the_next_tries() {
     });
 }
 
+/// Whoever has the turn to make it has it alone, somebody always gets it, and each value, used or not, is
+/// dropped once.
+#[test]
+fn set_fail_and_make_race() {
+    struct Counted<'a> {
+        dropped: &'a AtomicUsize,
+        by: usize,
+    }
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    watchdog(LIMIT, "set_fail_and_make_race", || {
+        const ROUNDS: usize = 1_000;
+        let (made, dropped) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let make = |by| {
+            made.fetch_add(1, Ordering::Relaxed);
+            Counted {
+                dropped: &dropped,
+                by,
+            }
+        };
+        for round in 0..ROUNDS {
+            let once: Once<Counted<'_>> = Once::new();
+            thread::scope(|s| {
+                let waiter = s.spawn(|| once.wait().by);
+                let (once, make) = (&once, &make);
+                for n in 0..3 {
+                    s.spawn(move || match (round + n) % 3 {
+                        0 => {
+                            let _ = once.get_or_try_init(|| Err(()));
+                        }
+                        1 => drop(once.set(make(n))),
+                        _ => {
+                            let panics = || once.get_or_init(|| resume_unwind(Box::new(()))).by;
+                            let _ = catch_unwind(AssertUnwindSafe(panics));
+                        }
+                    });
+                }
+                let by = once.get_or_init(|| make(9)).by;
+                assert_eq!(waiter.join().unwrap(), by);
+            });
+            drop(once);
+            let made = made.load(Ordering::Relaxed);
+            assert!(made > round);
+            assert_eq!(dropped.load(Ordering::Relaxed), made);
+        }
+    });
+}
+
 #[test]
 fn an_error_leaves_it_empty() {
     let once = Once::new();

@@ -6,6 +6,7 @@ use latchwork::sync::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenB
 use latchwork_loom_tests::model;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -89,6 +90,56 @@ fn two_rounds() {
         shared.0.wait().unwrap();
         writer.join().unwrap();
     });
+}
+
+#[test]
+fn next_round() {
+    model(
+        "barrier: a release takes the mark of one of the next round with it, or lets it through too",
+        || {
+            let shared = Arc::new((Barrier::new(2), AtomicUsize::new(0)));
+            let mut task = Box::pin(shared.0.wait_async());
+            assert!(poll_once(task.as_mut()).is_pending());
+            let arrive = |(barrier, arrived): &(Barrier, AtomicUsize)| {
+                arrived.fetch_add(1, Ordering::Relaxed);
+                let through = barrier.wait().unwrap();
+                // The first of the first round is the task; so this is the first of the second.
+                if !through.is_leader() {
+                    assert_eq!(arrived.load(Ordering::Relaxed), 3);
+                }
+            };
+            let others = [(), ()].map(|()| {
+                let shared = shared.clone();
+                thread::spawn(move || arrive(&shared))
+            });
+            arrive(&shared);
+            let [(), ()] = others.map(|t| t.join().unwrap());
+            assert!(poll_once(task.as_mut()).is_ready());
+        },
+    );
+}
+
+#[test]
+fn time_out_against_reset() {
+    model(
+        "barrier: one that has given up is counted as told of a reset, and counts itself again",
+        || {
+            let barrier = Arc::new(Barrier::new(2));
+            let deadline = Deadline::new();
+            let hasty = {
+                let deadline = deadline.clone();
+                with(&barrier, move |barrier| barrier.wait_within(&deadline))
+            };
+            let passer = thread::spawn(move || deadline.pass());
+            barrier.reset();
+            match hasty.join().unwrap().unwrap_err() {
+                BarrierError::TimedOut => {}
+                other => assert_eq!(other, BarrierError::Broken(BrokenBarrier::Reset)),
+            }
+            passer.join().unwrap();
+            assert!(is_empty_and_whole(&barrier));
+        },
+    );
 }
 
 #[test]

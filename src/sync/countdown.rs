@@ -20,7 +20,7 @@ const WAITERS: usize = 1;
 /// One to go; the count has the lower half of the word, but for the mark.
 const ONE: usize = 2;
 const COUNT_BITS: u32 = usize::BITS / 2 - 1;
-/// Where the generation begins. It wraps; nobody waits through half of them.
+/// Where the generation begins. It wraps; who looks only after all of them would wait for the next zero.
 const GENERATION: u32 = usize::BITS / 2;
 
 /// The most that can be counted.
@@ -107,7 +107,7 @@ impl<T: Named> Countdown<T> {
             {
                 Ok(_) => {
                     if reaches_zero && seen & WAITERS != 0 {
-                        self.release(generation(wanted));
+                        self.release();
                     }
                     return Ok(reaches_zero);
                 }
@@ -116,12 +116,14 @@ impl<T: Named> Countdown<T> {
         }
     }
 
-    /// Releases those who began before this generation; not those who came after an `add` that has been
-    /// quicker than we are.
+    /// Releases those who began before the generation that is now; not those who came after an `add`
+    /// that has been quicker than we are.
     #[cold]
-    fn release(&self, now: usize) {
+    fn release(&self) {
         lot::line(self.address(), |line| {
-            line.grant_where(|began| is_before(began, now).then_some(0));
+            // Not the generation that our step began: nobody knows how many there have been since.
+            let now = generation(self.word.load(Ordering::Acquire));
+            line.grant_where(|began| (began != now).then_some(0));
             self.unmark_if_empty(line);
         });
     }
@@ -174,10 +176,6 @@ fn count(word: usize) -> usize {
 
 fn generation(word: usize) -> usize {
     word >> GENERATION
-}
-
-fn is_before(began: usize, now: usize) -> bool {
-    (now.wrapping_sub(began) << (usize::BITS - GENERATION)) as isize > 0
 }
 
 /// Wants the count to be zero, or to have been zero since `began`.
@@ -244,6 +242,8 @@ impl<T: Named> Request for ZeroRequest<'_, T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
 
     struct Test;
     impl Named for Test {
@@ -253,11 +253,25 @@ mod tests {
         };
     }
 
+    /// The one that brought the count to zero has been away for more than half of all generations.
     #[test]
-    fn generations_wrap_around() {
-        let last = generation(usize::MAX);
-        assert!(is_before(0, 1) && is_before(last, 0));
-        assert!(!is_before(1, 1) && !is_before(2, 1) && !is_before(0, last));
+    fn a_late_release_concerns_nobody_who_came_since() {
+        let countdown = Countdown::<Test>::new(1);
+        assert!(matches!(countdown.subtract(1), Ok(true)));
+        let rounds = (usize::MAX >> GENERATION) / 2 + 3;
+        countdown
+            .word
+            .store(rounds << GENERATION, Ordering::Relaxed);
+        assert!(countdown.add(1).is_ok());
+        let mut late = pin!(countdown.wait_async());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(late.as_mut().poll(&mut context).is_pending());
+        countdown.release();
+        assert!(late.as_mut().poll(&mut context).is_pending());
+        assert!(countdown.is_waited_for());
+        assert!(matches!(countdown.subtract(1), Ok(true)));
+        assert!(late.as_mut().poll(&mut context).is_ready());
+        assert!(!countdown.is_waited_for());
     }
 
     #[test]

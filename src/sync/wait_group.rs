@@ -97,7 +97,7 @@ impl WaitGroup {
         let _ = self.countdown.subtract(1);
     }
 
-    /// Blocks until nothing is under way.
+    /// Blocks until nothing is under way. Who holds a token itself waits for ever.
     #[inline]
     #[track_caller]
     pub fn wait(&self) {
@@ -158,6 +158,10 @@ pub struct WaitToken<'a> {
 
 impl Clone for WaitToken<'_> {
     /// One more for the group to wait for.
+    ///
+    /// # Panics
+    ///
+    /// If [`MAX_COUNT`](WaitGroup::MAX_COUNT) tokens are out.
     fn clone(&self) -> Self {
         self.group.add()
     }
@@ -179,6 +183,10 @@ pub struct OwnedWaitToken {
 
 impl Clone for OwnedWaitToken {
     /// One more for the group to wait for.
+    ///
+    /// # Panics
+    ///
+    /// If [`MAX_COUNT`](WaitGroup::MAX_COUNT) tokens are out.
     fn clone(&self) -> Self {
         self.group.add_owned()
     }

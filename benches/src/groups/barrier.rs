@@ -103,7 +103,7 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
         );
     }
     workloads.push(
-        Workload::new("one waits 200ms", &[Metric::time("us of CPU")])
+        Workload::new("one waits 200ms", &[Metric::time("us of CPU").shown()])
             .ours(cpu_of_a_long_wait::<Arc<latchwork::sync::Barrier>>)
             .peer("std", cpu_of_a_long_wait::<Arc<std::sync::Barrier>>)
             .peer("pthread", cpu_of_a_long_wait::<Arc<Pthread>>)

@@ -1,5 +1,6 @@
 //! A place where a number of threads wait for each other: [`Barrier`].
 
+mod arrival;
 mod error;
 mod raw;
 mod word;
@@ -9,7 +10,8 @@ pub use error::{BarrierError, BrokenBarrier};
 use crate::Limit;
 use crate::platform::const_fn;
 use crate::wait::WaitFuture;
-use raw::{Arrival, RawBarrier, Turn};
+use arrival::Arrival;
+use raw::{RawBarrier, Turn};
 use std::fmt;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -48,14 +50,21 @@ use std::panic::{self, AssertUnwindSafe, Location};
 /// # The action
 ///
 /// Given to [`with_action`](Barrier::with_action), it runs once a round, in the thread that arrived last,
-/// before anybody goes on, with nothing of the barrier locked. It may abort or reset its barrier. If it
-/// waits for it, it waits for itself.
+/// before anybody goes on, with nothing of the barrier locked. It may abort or reset its barrier, and its
+/// own round is broken then. If it waits for it, it waits for itself: with a limit that passes, and
+/// without one for ever, which nothing reports.
 ///
 /// # Cost
 ///
 /// One read-modify-write for each arrival, the last one's included if nobody sleeps; no allocation. A
 /// waiter looks at the word for about as long as a sleep would cost, then it sleeps. Size: two `usize`
 /// and the action.
+///
+/// # Limits
+///
+/// With more threads than parties, one that has arrived and then does not run while the others go
+/// through all rounds a word can tell apart takes the next for its own. Those are 2<sup>34</sup>; with 32
+/// bits 2<sup>14</sup>.
 ///
 /// # Source
 ///

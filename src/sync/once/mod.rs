@@ -1,17 +1,19 @@
 //! A value that is made once, when it is first needed: [`Once`]. [`Lazy`](super::Lazy) knows how.
 
+mod error;
 mod raw;
+
+pub use error::SetError;
 
 use crate::platform::{UnsafeCell, const_fn, thread_id};
 use crate::wait::TASK;
 use crate::{GaveUp, Limit};
 use raw::{RawOnce, Turn};
 use std::convert::Infallible;
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::mem::MaybeUninit;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 /// A place for a value that is made once, by whoever needs it first.
 ///
@@ -27,7 +29,11 @@ use std::panic::Location;
 /// # Panics
 ///
 /// A thread whose initialiser waits for the value it is making would wait for ever; it panics instead,
-/// and the place is empty again. An asynchronous initialiser cannot be recognised and does wait.
+/// and the place is empty again. An asynchronous initialiser cannot be recognised and does wait, and so
+/// does a thread that runs a future in its initialiser which waits for the value.
+///
+/// Threads whose initialisers wait for each other's values are a deadlock, which is reported:
+/// [`debug::on_deadlock`](crate::debug::on_deadlock).
 ///
 /// # Cost
 ///
@@ -64,6 +70,10 @@ unsafe impl<T: Send> Send for Once<T> {}
 // SAFETY: sharing the place shares `&T`, hence `Sync`, and lets one thread put a value there that
 // another takes out or drops, hence `Send`.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
+
+/// Who sees the place after a panic sees it empty, or a whole value; and may take that out, hence
+/// `UnwindSafe`, as with std's `OnceLock`.
+impl<T: RefUnwindSafe + UnwindSafe> RefUnwindSafe for Once<T> {}
 
 impl<T> Once<T> {
     const_fn! {
@@ -376,41 +386,3 @@ impl<T: fmt::Debug> fmt::Debug for Once<T> {
         out.finish()
     }
 }
-
-/// Why a [`Once`] did not take the value that comes back with this.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SetError<T> {
-    /// There is a value.
-    AlreadySet(T),
-    /// Somebody is making one.
-    Initialising(T),
-}
-
-impl<T> SetError<T> {
-    /// The value that was not taken.
-    pub fn into_inner(self) -> T {
-        match self {
-            SetError::AlreadySet(value) | SetError::Initialising(value) => value,
-        }
-    }
-}
-
-impl<T> fmt::Debug for SetError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SetError::AlreadySet(_) => "AlreadySet(..)",
-            SetError::Initialising(_) => "Initialising(..)",
-        })
-    }
-}
-
-impl<T> fmt::Display for SetError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SetError::AlreadySet(_) => "there is a value already",
-            SetError::Initialising(_) => "somebody is making the value",
-        })
-    }
-}
-
-impl<T> Error for SetError<T> {}

@@ -1,0 +1,107 @@
+//! Which types of `sync` and `thread` may go to other threads, be shared with them, and be looked at after a
+//! panic: as std's of the same kind.
+
+use latchwork::sync::{
+    Barrier, BarrierWait, Latch, Lazy, NoAction, Once, OwnedWaitToken, SetError, WaitGroup,
+    WaitToken,
+};
+use latchwork::thread::JoinHandle;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::rc::Rc;
+use std::sync::MutexGuard;
+
+/// Answers `false`, for whatever the `Is` of the macro has no answer of its own.
+trait IsNot {
+    const ANSWER: bool = false;
+}
+impl<T: ?Sized> IsNot for T {}
+
+/// Does the type implement all of these?
+macro_rules! is {
+    ($type:ty: $($marker:path),+) => {{
+        #[allow(dead_code, reason = "only its constant is looked at")]
+        struct Is<T: ?Sized>(PhantomData<T>);
+        #[allow(dead_code, reason = "shadowed for what implements it not")]
+        impl<T: ?Sized $(+ $marker)+> Is<T> {
+            const ANSWER: bool = true;
+        }
+        Is::<$type>::ANSWER
+    }};
+}
+
+/// `Send`, and not `Sync`.
+type Local = Cell<u8>;
+/// `Sync`, and not `Send`.
+type Bound = MutexGuard<'static, u8>;
+/// Neither.
+type Neither = Rc<u8>;
+
+type Action<T> = fn(T);
+
+#[test]
+fn a_once_is_as_its_value_and_to_share_it_is_to_send_the_value() {
+    assert!(is!(Once<String>: Send, Sync, UnwindSafe, RefUnwindSafe));
+    assert!(is!(Once<Local>: Send) && !is!(Once<Local>: Sync));
+    assert!(!is!(Once<Bound>: Send) && !is!(Once<Bound>: Sync));
+    assert!(!is!(Once<Neither>: Send) && !is!(Once<Neither>: Sync));
+    assert!(!is!(Once<Local>: RefUnwindSafe));
+    assert!(!is!(Once<&'static mut u8>: UnwindSafe) && !is!(Once<&'static mut u8>: RefUnwindSafe));
+    assert!(is!(SetError<Local>: Send) && !is!(SetError<Neither>: Send));
+}
+
+/// The function is called through a reference, by any thread: it has to be `Sync` for that.
+#[test]
+fn a_lazy_value_is_as_its_value_and_its_function() {
+    assert!(is!(Lazy<String>: Send, Sync, UnwindSafe, RefUnwindSafe));
+    assert!(is!(Lazy<Local>: Send) && !is!(Lazy<Local>: Sync));
+    assert!(!is!(Lazy<Bound>: Sync) && !is!(Lazy<Neither>: Send));
+    assert!(is!(Lazy<u8, Local>: Send) && !is!(Lazy<u8, Local>: Sync));
+    assert!(is!(Lazy<u8, Bound>: Sync) && !is!(Lazy<u8, Bound>: Send));
+    assert!(is!(Lazy<u8, Action<Neither>>: Send, Sync));
+}
+
+#[test]
+fn a_barrier_is_as_its_action() {
+    assert!(is!(Barrier: Send, Sync, UnwindSafe, RefUnwindSafe));
+    assert!(is!(Barrier<NoAction>: Unpin));
+    assert!(is!(Barrier<Local>: Send) && !is!(Barrier<Local>: Sync));
+    assert!(is!(Barrier<Bound>: Sync) && !is!(Barrier<Bound>: Send));
+    assert!(is!(BarrierWait: Send, Sync, Copy));
+}
+
+#[test]
+fn counts_and_their_tokens_go_anywhere() {
+    assert!(is!(Latch: Send, Sync, UnwindSafe, RefUnwindSafe));
+    assert!(is!(WaitGroup: Send, Sync, UnwindSafe, RefUnwindSafe));
+    assert!(is!(WaitToken<'static>: Send, Sync, UnwindSafe, RefUnwindSafe));
+    assert!(is!(OwnedWaitToken: Send, Sync, UnwindSafe, RefUnwindSafe));
+    // Twice as many ends as beginnings, otherwise.
+    assert!(!is!(WaitToken<'static>: Copy));
+}
+
+/// A handle is shared without the result being: it is taken by value.
+#[test]
+fn a_handle_goes_anywhere() {
+    assert!(is!(JoinHandle<Local>: Send, Sync));
+}
+
+/// Futures may be polled by one thread after another.
+#[test]
+fn futures_go_anywhere_if_what_they_wait_for_may_be_shared() {
+    fn is_send<T: Send>(_: T) {}
+    let (barrier, latch, group, once) = (
+        Barrier::new(1),
+        Latch::new(1),
+        WaitGroup::new(),
+        Once::new(),
+    );
+    is_send(barrier.wait_async());
+    is_send(latch.wait_async());
+    is_send(group.wait_async());
+    is_send(once.wait_async());
+    is_send(once.get_or_init_async(|| async { 1 }));
+    is_send(Lazy::force_async(&Lazy::<u8>::new(|| 1)));
+    is_send(latchwork::thread::spawn(|| 1).join_async());
+}
