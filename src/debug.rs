@@ -205,7 +205,42 @@ impl fmt::Debug for Owner {
 
 #[cfg(test)]
 mod tests {
-    use super::json_string;
+    use super::{Thread, Wait, WaitGraph, json_string};
+    use std::panic::Location;
+    use std::time::Duration;
+
+    #[test]
+    fn odd_names_break_neither_lines_nor_quotes() {
+        let name = "a\nb\"c\\d`e\u{7f}";
+        let thread = |id| {
+            let name = Some(name.to_owned());
+            Some(Thread { id, name })
+        };
+        let wait = Wait {
+            kind: "Lock",
+            address: 64,
+            thread: thread(7),
+            owner: thread(8),
+            place: Location::caller(),
+            waited: Duration::from_millis(1),
+        };
+        let graph = WaitGraph { waits: vec![wait] };
+
+        let text = graph.to_string();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.starts_with("thread 7 `a\\nb\"c"), "{text}");
+
+        let json: serde_json::Value = serde_json::from_str(&graph.to_json()).unwrap();
+        assert_eq!(json[0]["thread"]["name"], name);
+
+        // A statement a line, and every quote that isn't escaped belongs to a pair.
+        let dot = graph.to_dot();
+        assert_eq!(dot.lines().count(), 7, "{dot}");
+        for line in dot.lines() {
+            let unescaped = line.replace("\\\\", "").replace("\\\"", "");
+            assert_eq!(unescaped.matches('"').count() % 2, 0, "{line}");
+        }
+    }
 
     #[test]
     fn strings_are_quoted_as_json_wants_it() {

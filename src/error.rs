@@ -14,6 +14,18 @@ pub enum GaveUp {
     Cancelled,
 }
 
+impl GaveUp {
+    /// Did the deadline pass?
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, GaveUp::TimedOut)
+    }
+
+    /// Was the call cancelled?
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, GaveUp::Cancelled)
+    }
+}
+
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -104,7 +104,10 @@ pub(crate) mod shm;
 #[doc(hidden)]
 pub use shm::word::model as word_model;
 
-/// The README's example runs too.
+/// The README's example runs too, and those of the guide.
 #[cfg(all(doctest, feature = "process"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/coming-from-python.md")]
+struct ComingFromPython;

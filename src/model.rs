@@ -49,6 +49,12 @@ impl<R> Promise<R> {
     }
 }
 
+/// From now on, in this execution of a model, whoever waits has waited for so long that they must not be
+/// overtaken any more.
+pub fn let_time_pass() {
+    crate::wait::lot::let_time_pass();
+}
+
 /// From now on, in this execution of a model, deadlocks are looked for: it takes many interleavings.
 pub fn watch_deadlocks() {
     crate::wait::deadlock::watch();

@@ -665,3 +665,99 @@ fn debug_counts_the_waiters() {
         });
     });
 }
+
+/// T83: a task gives the lock up when it is first polled, and a drop at any point of its wait leaves
+/// neither the lock held nor a place in the line.
+#[test]
+fn a_task_that_is_dropped_at_any_point_leaves_nothing_behind() {
+    watchdog(LIMIT, "a_task_that_is_dropped_at_any_point", || {
+        let (lock, changed) = (Lock::new(()), Condition::new());
+        let is_left = || lock.try_lock().is_some() && changed.waiters() == 0;
+        for point in 0..5 {
+            let guard = common::block_on(lock.lock_async());
+            let mut future = Box::pin(changed.wait_async(guard));
+            assert!(lock.try_lock().is_none(), "not before the first poll");
+            if point > 0 {
+                assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+                assert!(lock.try_lock().is_some());
+            }
+            if point > 1 {
+                assert!(changed.notify_one());
+            }
+            if point == 3 {
+                // In the lock's line when it is dropped.
+                let _held = lock.lock();
+                assert!(common::poll(future.as_mut(), Waker::noop()).is_pending());
+                drop(future);
+                continue;
+            }
+            if point == 4 {
+                let std::task::Poll::Ready(guard) = common::poll(future.as_mut(), Waker::noop())
+                else {
+                    panic!("notified, and the lock is free");
+                };
+                assert!(lock.try_lock().is_none());
+                drop((future, guard));
+            } else {
+                drop(future);
+            }
+            assert!(is_left(), "dropped at {point}");
+        }
+        assert!(is_left());
+    });
+}
+
+/// Wakers run with nothing locked: one may notify, wait for the lock, or drop what waits.
+#[test]
+fn a_waker_may_notify_and_lock() {
+    struct Busy(Arc<(Lock<u32>, Condition)>);
+    impl std::task::Wake for Busy {
+        fn wake(self: Arc<Self>) {
+            *self.0.0.lock() += 1;
+            self.0.1.notify_one();
+        }
+    }
+    watchdog(LIMIT, "a_waker_may_notify_and_lock", || {
+        let shared = Arc::new((Lock::new(0), Condition::new()));
+        let (lock, changed) = &*shared;
+        let waker = Waker::from(Arc::new(Busy(Arc::clone(&shared))));
+        let mut futures: Vec<_> = (0..5)
+            .map(|_| {
+                let guard = common::block_on(lock.lock_async());
+                let mut future = Box::pin(changed.wait_async(guard));
+                assert!(common::poll(future.as_mut(), &waker).is_pending());
+                future
+            })
+            .collect();
+        // Each one's waker notifies the next.
+        assert!(changed.notify_one());
+        assert_eq!((*lock.lock(), changed.waiters()), (5, 0));
+        for future in &mut futures {
+            assert!(common::poll(future.as_mut(), Waker::noop()).is_ready());
+        }
+    });
+}
+
+/// T84: what was notified before the limit is no give-up, however late the lock comes back.
+#[test]
+fn a_notification_wins_over_a_limit_reached_after_it() {
+    watchdog(LIMIT, "a_notification_wins_over_a_limit", || {
+        let (lock, changed) = (Lock::new(()), Condition::new());
+        let token = CancelToken::new();
+        thread::scope(|s| {
+            let waiter = s.spawn(|| {
+                let outcome = changed.wait_within(&mut lock.lock(), &token);
+                assert!(token.is_cancelled());
+                outcome
+            });
+            until_parked("Condition", &changed, 1);
+            let held = lock.lock();
+            assert!(changed.notify_one());
+            token.cancel();
+            drop(held);
+            assert_eq!(waiter.join().unwrap(), Ok(()));
+        });
+        let cancelled = changed.wait_within(&mut lock.lock(), &token);
+        assert_eq!(cancelled, Err(GaveUp::Cancelled));
+    });
+}

@@ -9,7 +9,7 @@ mod common;
 use common::{until_parked, watchdog};
 use latchwork::debug::{self, Deadlock, OnDeadlock};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::sync::Lock;
+use latchwork::sync::{Lock, RLock};
 use latchwork::{CancelToken, thread};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Once, mpsc};
@@ -296,4 +296,38 @@ fn a_million_nested_acquisitions_in_one_order_report_nothing_and_one_inversion_d
             assert!(deadlock.waits().len() >= 2);
         },
     );
+}
+
+#[test]
+fn a_circle_through_an_rlock_is_reported_and_entering_it_again_is_none() {
+    watchdog(LIMIT, "a_circle_through_an_rlock", || {
+        collect_deadlocks();
+        let (rlock, lock) = (leaked(RLock::new(())), leaked(Lock::new(())));
+        let both_hold = leaked(Barrier::new(2));
+        let _ = thread::spawn(move || {
+            let _held = rlock.lock();
+            // Somebody waits for what its owner enters again and again.
+            let _ = thread::spawn(move || drop(rlock.lock()));
+            until_parked("Lock", rlock, 1);
+            for _ in 0..100 {
+                drop(rlock.lock());
+            }
+            let _again = rlock.lock();
+            assert!(reports(&[address(rlock)]).is_empty());
+            both_hold.wait();
+            drop(lock.lock());
+        });
+        let _ = thread::spawn(move || {
+            let _held = lock.lock();
+            both_hold.wait();
+            drop(rlock.lock());
+        });
+        let about = [address(rlock), address(lock)];
+        let deadlock = first_report(&about);
+        assert_eq!(deadlock.waits().len(), 2);
+        let is_waited_for = |about| deadlock.waits().iter().any(|wait| wait.address == about);
+        assert!(about.into_iter().all(is_waited_for));
+        until_parked("Lock", rlock, 2);
+        assert_eq!(reports(&about).len(), 1);
+    });
 }

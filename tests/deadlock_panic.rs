@@ -7,6 +7,8 @@ use common::watchdog;
 use latchwork::debug::{self, OnDeadlock};
 use latchwork::sync::Lock;
 use latchwork::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -32,7 +34,37 @@ fn whoever_closes_the_circle_panics_and_its_call_has_changed_nothing() {
             assert!(panics[0].message.starts_with("deadlock: 2 threads"));
             let values = [0, 1].map(|n| *locks[n].try_lock().expect("both are free again"));
             assert_eq!(values, [1, 1]);
-            assert!(debug::waits().is_empty());
+            let words = locks.each_ref().map(|lock| std::ptr::from_ref(lock).addr());
+            assert!(debug::waits().iter().all(|w| !words.contains(&w.address)));
         }
+    });
+}
+
+#[test]
+fn whoever_tries_again_closes_the_circle_again() {
+    const ENOUGH: usize = 10;
+    watchdog(Duration::from_secs(60), "whoever_tries_again", || {
+        debug::on_deadlock(OnDeadlock::Panic);
+        let locks = Arc::new([Lock::new(()), Lock::new(())]);
+        let both_hold = Arc::new(Barrier::new(2));
+        let panics = Arc::new(AtomicUsize::new(0));
+        let threads = [(0, 1), (1, 0)].map(|(first, second)| {
+            let (locks, both_hold) = (Arc::clone(&locks), Arc::clone(&both_hold));
+            let panics = Arc::clone(&panics);
+            thread::spawn(move || {
+                let _held = locks[first].lock();
+                both_hold.wait();
+                let wait = || drop(locks[second].lock());
+                while catch_unwind(AssertUnwindSafe(wait)).is_err() {
+                    if panics.fetch_add(1, Ordering::Relaxed) + 1 >= ENOUGH {
+                        break;
+                    }
+                }
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(panics.load(Ordering::Relaxed) >= ENOUGH);
     });
 }

@@ -140,6 +140,18 @@ fn a_fair_lock_is_not_free_while_somebody_waits() {
 }
 
 #[test]
+fn a_fair_lock_that_nobody_waits_for_any_more_is_free() {
+    let lock = Lock::fair(());
+    let held = lock.lock();
+    let mut waiting = Box::pin(lock.lock_async());
+    assert!(common::poll(waiting.as_mut(), Waker::noop()).is_pending());
+    assert!(lock.lock_within(Duration::from_millis(1)).is_err());
+    drop(waiting);
+    drop(held);
+    assert!(lock.try_lock().is_some());
+}
+
+#[test]
 fn a_panic_frees_the_lock_without_poison() {
     let lock = Lock::new(1);
     let caught = panic::catch_unwind(AssertUnwindSafe(|| {

@@ -49,6 +49,37 @@ fn it_is_held_until_as_many_guards_are_dropped_as_were_given() {
     });
 }
 
+/// T70, T76: beyond the depth at which the levels need another place, with others looking on.
+#[test]
+fn far_down_it_is_the_same_lock() {
+    watchdog(LIMIT, "far_down_it_is_the_same_lock", || {
+        const DEPTH: usize = 100;
+        assert_eq!(size_of::<RLock<()>>(), 8);
+        let count = RLock::new(Cell::new(0));
+        thread::scope(|s| {
+            for _ in 0..3 {
+                s.spawn(|| {
+                    for _ in 0..100 {
+                        let mut levels = std::collections::VecDeque::new();
+                        for depth in 1..=DEPTH {
+                            levels.push_back(count.lock());
+                            assert_eq!(count.depth(), depth);
+                        }
+                        let seen = count.lock().get();
+                        thread::yield_now();
+                        levels[0].set(seen + 1);
+                        while levels.pop_front().is_some() {
+                            assert_eq!(count.depth(), levels.len());
+                        }
+                        assert!(!count.is_owned());
+                    }
+                });
+            }
+        });
+        assert_eq!(count.into_inner().get(), 300);
+    });
+}
+
 /// T69: exclusion, by a count that no atomic protects.
 #[test]
 fn one_thread_at_a_time() {

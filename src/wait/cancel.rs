@@ -235,7 +235,8 @@ impl CancelToken {
         self.canceller().fire()
     }
 
-    /// Has the token been cancelled?
+    /// Has the token been cancelled? While another thread's `cancel` is on its way through the family,
+    /// it may be true of a parent and not yet of a child.
     pub fn is_cancelled(&self) -> bool {
         self.canceller().has_fired()
     }

@@ -13,7 +13,8 @@
 //!   it looks: that wait lasts. So the last thread lets go of nothing either, and the wait for it
 //!   lasts; and so on to the front. Waits with a limit end by themselves and are not entered; nor are
 //!   those of tasks, which no thread stands for.
-//! * **Once**: a wait belongs to at most one loop, and is marked when that has been reported.
+//! * **Once**: a wait belongs to at most one loop, and is marked when that has been reported; until a
+//!   panic has broken that loop, if that is how it was reported.
 //!
 //! It costs three short mutexes a sleep, and nothing to whoever need not sleep.
 
@@ -83,7 +84,12 @@ pub(super) fn enter<'w>(
     // What is done about it is the user's code, which may wait for something else.
     drop(entered);
     let deadlock = Deadlock::new(links.iter().map(Link::to_wait).collect());
-    report::act(deadlock, may_panic)?;
+    if let Err(deadlock) = report::act(deadlock, may_panic) {
+        // The panic breaks the loop. Should it be caught and the same be waited for again, then the
+        // others are part of another one.
+        mark(&links, false);
+        return Err(deadlock);
+    }
     Ok(Some(Entered::new(waiter, true)))
 }
 
@@ -114,12 +120,7 @@ impl<'w> Entered<'w> {
             }
             *link = now;
         }
-        for link in &links {
-            with_entry(link.ticket.thread, |entry| {
-                entry.is_reported = true;
-                Some(())
-            });
-        }
+        mark(&links, true);
         Some(links)
     }
 
@@ -165,6 +166,16 @@ impl Entry {
             None => 0,
         };
         Some(Link { ticket, owner })
+    }
+}
+
+/// Notes in the table whether these waits belong to a loop that has been reported.
+fn mark(links: &[Link], is_reported: bool) {
+    for link in links {
+        with_entry(link.ticket.thread, |entry| {
+            entry.is_reported = is_reported;
+            Some(())
+        });
     }
 }
 

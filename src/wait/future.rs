@@ -21,6 +21,8 @@ pub(crate) struct WaitFuture<R: Request> {
     request: R,
     place: &'static Location<'static>,
     waiter: Option<Waiter>,
+    /// Begun and not brought to an end: a call may have been answered and nothing been got by it.
+    is_trying: bool,
     _pinned: PhantomPinned,
 }
 
@@ -36,6 +38,7 @@ impl<R: Request> WaitFuture<R> {
             request,
             place,
             waiter: None,
+            is_trying: false,
             _pinned: PhantomPinned,
         }
     }
@@ -48,9 +51,19 @@ impl<R: Request> Future for WaitFuture<R> {
         // SAFETY: nothing is moved out of the pinned value; a waiter that may be linked is only
         // replaced after it has been granted, which unlinks it.
         let this = unsafe { self.get_unchecked_mut() };
+        this.is_trying = true;
+        let polled = this.run(cx);
+        this.is_trying = polled.is_pending();
+        polled
+    }
+}
+
+impl<R: Request> WaitFuture<R> {
+    /// Called in its place. Cloning and dropping a waker may panic.
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<R::Output> {
         let mut since = Moment::now();
         let mut again = false;
-        if let Some(waiter) = &this.waiter {
+        if let Some(waiter) = &self.waiter {
             if waiter.decided().is_none() {
                 lot::set_waker(waiter, cx.waker());
             }
@@ -62,29 +75,29 @@ impl<R: Request> Future for WaitFuture<R> {
             since = waiter.ticket.since;
             again = true;
             let token = waiter.token();
-            this.waiter = None;
-            if let Some(output) = this.request.granted(token) {
+            self.waiter = None;
+            if let Some(output) = self.request.granted(token) {
                 return Poll::Ready(output);
             }
         }
         loop {
-            if let Some(output) = this.request.attempt() {
+            if let Some(output) = self.request.attempt() {
                 return Poll::Ready(output);
             }
             let ticket = Ticket {
-                address: this.request.address(),
+                address: self.request.address(),
                 kind: R::KIND,
                 thread: TASK,
-                place: this.place,
+                place: self.place,
                 since,
                 again,
             };
             let waiter = Waiter::new(ticket, Some(cx.waker().clone()));
-            if lot::enlist(this.waiter.insert(waiter), &mut this.request) {
-                this.request.parked();
+            if lot::enlist(self.waiter.insert(waiter), &mut self.request) {
+                self.request.parked();
                 return Poll::Pending;
             }
-            this.waiter = None;
+            self.waiter = None;
         }
     }
 }
@@ -92,11 +105,14 @@ impl<R: Request> Future for WaitFuture<R> {
 impl<R: Request> Drop for WaitFuture<R> {
     fn drop(&mut self) {
         // A pinned value stays in place until its drop has run, so the node is where it was linked.
-        if let Some(waiter) = &self.waiter
-            && !lot::abandon(waiter, &mut self.request)
-        {
-            let token = waiter.token();
-            self.request.decline(token);
+        if let Some(waiter) = &self.waiter {
+            if !lot::abandon(waiter, &mut self.request) {
+                let token = waiter.token();
+                self.request.decline(token);
+            }
+        } else if self.is_trying {
+            // A waker panicked after a call.
+            self.request.resign();
         }
     }
 }

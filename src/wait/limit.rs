@@ -76,6 +76,12 @@ impl<'a> Limit<'a> {
         }
     }
 
+    /// As `check`, for whoever knows what time it is.
+    pub(crate) fn is_reached(&self, now: Instant) -> bool {
+        self.token.is_some_and(CancelToken::is_cancelled)
+            || self.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
     /// Does a wait under it end only when it gets what it wants?
     pub(crate) fn is_none(&self) -> bool {
         #[cfg(loom)]

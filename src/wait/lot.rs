@@ -22,8 +22,33 @@ use std::time::Duration;
 struct Bucket {
     head: *const Waiter,
     tail: *const Waiter,
-    /// When somebody here was last given a turn: see [`Line::is_due`].
-    turn: Option<Moment>,
+    /// The last turns that were given here, one for a word: see [`Line::is_due`]. Two words that are
+    /// both fought over rarely meet in a bucket, three hardly ever.
+    turns: [Turn; 2],
+}
+
+/// Somebody who had been overtaken for too long got what they wanted.
+///
+/// With a tag of its own (`repr`), so that a bucket without turns is all zeros.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Turn {
+    Never = 0,
+    Given { address: usize, at: Moment },
+}
+
+impl Turn {
+    fn is_of(self, word: usize) -> bool {
+        matches!(self, Turn::Given { address, .. } if address == word)
+    }
+
+    /// For how long nobody has had a turn since.
+    fn age(self) -> Duration {
+        match self {
+            Turn::Never => Duration::MAX,
+            Turn::Given { at, .. } => at.elapsed(),
+        }
+    }
 }
 
 // SAFETY: the pointers are followed only under the bucket's lock (invariant 1).
@@ -33,7 +58,7 @@ impl Bucket {
     const EMPTY: Bucket = Bucket {
         head: ptr::null(),
         tail: ptr::null(),
-        turn: None,
+        turns: [Turn::Never; 2],
     };
 }
 
@@ -63,6 +88,26 @@ fn bucket(_address: usize) -> &'static Mutex<Bucket> {
 
 /// How long a waiter may be overtaken by newcomers.
 const TURN: Duration = Duration::from_micros(500);
+
+#[cfg(not(loom))]
+fn is_long_after() -> bool {
+    false
+}
+#[cfg(loom)]
+fn is_long_after() -> bool {
+    LONG_AFTER.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref LONG_AFTER: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+}
+
+/// From now on, in this execution of a model, whoever waits has waited for long.
+#[cfg(loom)]
+pub(crate) fn let_time_pass() {
+    LONG_AFTER.store(true, std::sync::atomic::Ordering::Relaxed);
+}
 
 type Wakes = SmallVec<[Wake; 4]>;
 
@@ -128,19 +173,32 @@ impl Line<'_> {
 
     /// Has the front waiter been overtaken for so long that it must not be any more?
     ///
-    /// Half a millisecond, and no more often than that: while what is waited for goes to somebody who
-    /// sleeps, nobody has it. So who waits behind `n` others is due after `n` half milliseconds at most.
+    /// That is, it has waited for half a millisecond, and nobody in this line was given a turn for half a
+    /// millisecond: no more often than that, because while what is waited for goes to somebody who
+    /// sleeps, nobody has it. So who waits behind `n` others is due after `n + 1` half milliseconds.
+    /// When it says true it notes the turn, which the caller gives.
     pub(crate) fn is_due(&mut self, front: &Front) -> bool {
         if cfg!(loom) {
-            // There is no time in a model; overtaken once is enough.
-            return front.again;
+            // There is no time in a model: overtaken once is enough, or the model says so.
+            return front.again || is_long_after();
         }
-        let is_long = |since: Moment| since.elapsed() >= TURN;
-        let is_due = is_long(front.since) && self.bucket.turn.is_none_or(is_long);
-        if is_due {
-            self.bucket.turn = Some(Moment::now());
+        if front.since.elapsed() < TURN {
+            return false;
         }
-        is_due
+        let turns = &mut self.bucket.turns;
+        // This line's last turn, or the older one of two others'.
+        let last = match turns.iter().position(|turn| turn.is_of(self.address)) {
+            Some(ours) => ours,
+            None => usize::from(turns[0].age() < turns[1].age()),
+        };
+        if turns[last].is_of(self.address) && turns[last].age() < TURN {
+            return false;
+        }
+        turns[last] = Turn::Given {
+            address: self.address,
+            at: Moment::now(),
+        };
+        true
     }
 
     /// How many wait.
@@ -350,5 +408,46 @@ pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, u32)) {
             see(&waiter.ticket, owner);
             at = next(waiter);
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn front_since(since: Moment) -> Front {
+        Front {
+            thread: TASK,
+            since,
+            again: false,
+            tag: 0,
+        }
+    }
+
+    /// Two words, never looked at, whose lines are in one bucket.
+    fn in_one_bucket() -> [usize; 2] {
+        // Where nobody's words are.
+        let first = usize::MAX - 3;
+        let meets = |address: &usize| std::ptr::eq(bucket(*address), bucket(first));
+        let second = (1..1 << 20).map(|n| first - 4 * n).find(meets);
+        [first, second.expect("a thousandth of them")]
+    }
+
+    #[test]
+    fn a_turn_in_half_a_millisecond_for_each_word_and_not_for_each_bucket() {
+        let is_due = |word, front: &Front| line(word, |line| line.is_due(front));
+        let [a, b] = in_one_bucket();
+        assert!(!is_due(a, &front_since(Moment::now())), "came just now");
+
+        let patient = front_since(Moment::now());
+        while patient.since.elapsed() < TURN {}
+        let begin = Moment::now();
+        assert!(is_due(a, &patient));
+        assert!(is_due(b, &patient), "another word's turn is not its own");
+        let again = is_due(a, &patient) || is_due(b, &patient);
+        assert!(!again || begin.elapsed() >= TURN, "too soon");
+
+        while begin.elapsed() < 3 * TURN {}
+        assert!(is_due(b, &patient) && is_due(a, &patient), "late enough");
     }
 }

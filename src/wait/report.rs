@@ -2,8 +2,10 @@
 
 use super::waiter::Ticket;
 use super::{TASK, lot};
-use crate::platform::thread_name;
+use crate::platform::{self, thread_name};
+use std::cell::Cell;
 use std::fmt;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::panic::Location;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -51,7 +53,18 @@ impl Thread {
 impl fmt::Display for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "thread {} `{name}`", self.id),
+            Some(name) => {
+                write!(f, "thread {} `", self.id)?;
+                for c in name.chars() {
+                    // A line break would make two lines of one.
+                    if c.is_control() {
+                        write!(f, "{}", c.escape_default())?;
+                    } else {
+                        f.write_char(c)?;
+                    }
+                }
+                f.write_char('`')
+            }
             None => write!(f, "thread {}", self.id),
         }
     }
@@ -169,7 +182,8 @@ pub enum OnDeadlock {
     /// printed.
     Panic,
     /// Call this in the thread whose wait has closed the circle, and then keep waiting. The hook may
-    /// wait for other things itself; a panic in it is printed and goes no further.
+    /// wait for other things itself; what it runs into is printed, be it another deadlock or a panic,
+    /// and goes no further.
     Call(Arc<dyn Fn(&Deadlock) + Send + Sync>),
 }
 
@@ -222,6 +236,29 @@ pub fn on_deadlock(action: OnDeadlock) -> OnDeadlock {
     std::mem::replace(&mut current, action)
 }
 
+platform::thread_local! {
+    static IS_IN_HOOK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the program's hook; in one that runs already in this thread, prints instead.
+fn call(hook: Arc<dyn Fn(&Deadlock) + Send + Sync>, deadlock: &Deadlock) {
+    if IS_IN_HOOK.with(|is| is.replace(true)) {
+        print(deadlock);
+    } else {
+        crate::panic::report("a deadlock hook", move || {
+            hook(deadlock);
+            // Its end may be here, if another has taken its place: the user's code as well.
+            drop(hook);
+        });
+        IS_IN_HOOK.with(|is| is.set(false));
+    }
+}
+
+fn print(deadlock: &Deadlock) {
+    // Not eprintln!: it would panic without a standard error.
+    let _ = writeln!(std::io::stderr(), "{deadlock}");
+}
+
 /// Does what the program wants done. `Err`: panic.
 pub(super) fn act(deadlock: Deadlock, may_panic: bool) -> Result<(), Deadlock> {
     let action = ACTION
@@ -230,11 +267,8 @@ pub(super) fn act(deadlock: Deadlock, may_panic: bool) -> Result<(), Deadlock> {
         .clone();
     match action {
         OnDeadlock::Panic if may_panic => return Err(deadlock),
-        // Not eprintln!: it would panic without a standard error.
-        OnDeadlock::Panic | OnDeadlock::Print => {
-            let _ = writeln!(std::io::stderr(), "{deadlock}");
-        }
-        OnDeadlock::Call(hook) => crate::panic::report("a deadlock hook", || hook(&deadlock)),
+        OnDeadlock::Panic | OnDeadlock::Print => print(&deadlock),
+        OnDeadlock::Call(hook) => call(hook, &deadlock),
     }
     Ok(())
 }

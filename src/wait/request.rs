@@ -68,7 +68,7 @@ pub(crate) fn wait<R: Request>(
     if let Err(why) = limit.check() {
         return last_attempt(request, why);
     }
-    let mut spin = Spin::new(R::AWAITED);
+    let mut spin = Spin::new(R::AWAITED, limit);
     while !request.crowded() && spin.turn() {
         if let Some(output) = request.attempt() {
             return Ok(output);
@@ -107,7 +107,7 @@ pub(crate) fn wait<R: Request>(
         }
         // Called, and somebody was quicker. Whoever else wants it is not called meanwhile, so try hard.
         ticket.again = true;
-        spin = Spin::new(R::AWAITED);
+        spin = Spin::new(R::AWAITED, limit);
         while spin.turn() {
             if let Some(output) = request.attempt() {
                 return Ok(output);

@@ -12,9 +12,11 @@
 //!
 //! Between two looks lie more and more yields, up to eight: each look takes the word's cache line away
 //! from whoever works with it (two threads that only lock and unlock reach twice as much with growing
-//! gaps), and a gap of about a third of what has been waited so far makes nothing much longer. With a
+//! gaps), and a gap of about a third of what has been waited so far makes nothing much longer. A limit
+//! that is reached ends the spin, so that it is no later for it. With a
 //! single CPU nobody can make progress while we spin, so there is no spin.
 
+use super::Limit;
 use crate::platform::{cpus, spin_hint, yield_now};
 use std::time::{Duration, Instant};
 
@@ -39,7 +41,8 @@ const TURNS_ALIKE: usize = 2;
 const DOUBLINGS: usize = 3;
 
 /// One wait's stock of turns.
-pub(crate) struct Spin {
+pub(crate) struct Spin<'l> {
+    limit: &'l Limit<'l>,
     turn: usize,
     pauses: &'static [u8; PAUSING],
     /// When to stop; known once the yielding begins.
@@ -47,9 +50,11 @@ pub(crate) struct Spin {
     is_over: bool,
 }
 
-impl Spin {
-    pub(crate) fn new(awaited: Awaited) -> Spin {
+impl<'l> Spin<'l> {
+    /// A new stock, for a wait that does not outlast `limit`.
+    pub(crate) fn new(awaited: Awaited, limit: &'l Limit<'l>) -> Spin<'l> {
         Spin {
+            limit,
             turn: 0,
             pauses: match awaited {
                 Awaited::Held => &FOR_HELD,
@@ -73,9 +78,17 @@ impl Spin {
         }
         let now = Instant::now();
         let end = *self.end.get_or_insert_with(|| now + AWAKE);
-        self.is_over = now >= end;
-        let yields = 1 << ((turn - PAUSING) / TURNS_ALIKE).min(DOUBLINGS);
-        (0..yields).for_each(|_| yield_now());
+        if now >= end || self.limit.is_reached(now) {
+            self.is_over = true;
+            return false;
+        }
+        for _ in 0..1 << ((turn - PAUSING) / TURNS_ALIKE).min(DOUBLINGS) {
+            yield_now();
+            // Where others want this core, a single yield may have taken a time slice of theirs.
+            if Instant::now() >= end {
+                break;
+            }
+        }
         true
     }
 }
@@ -83,16 +96,35 @@ impl Spin {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::CancelToken;
 
     #[test]
     fn a_spin_ends() {
+        let limit = Limit::none();
         let mut spin = Spin {
             is_over: false,
-            ..Spin::new(Awaited::News)
+            ..Spin::new(Awaited::News, &limit)
         };
         let start = Instant::now();
         while spin.turn() {}
         assert!(start.elapsed() >= AWAKE);
         assert!(!spin.turn());
+    }
+
+    #[test]
+    fn a_limit_that_is_reached_ends_it() {
+        let token = CancelToken::new();
+        token.cancel();
+        for limit in [Limit::from(&token), Limit::from(Instant::now())] {
+            let mut spin = Spin {
+                is_over: false,
+                ..Spin::new(Awaited::News, &limit)
+            };
+            let mut turns = 0;
+            while spin.turn() {
+                turns += 1;
+            }
+            assert_eq!(turns, PAUSING, "pauses only, without a look at the limit");
+        }
     }
 }

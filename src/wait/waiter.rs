@@ -153,7 +153,7 @@ impl Waiter {
     }
 
     /// Watches the wait be decided, as long as `spin` has turns left. Called by the waiter.
-    pub(crate) fn watch(&self, spin: &mut Spin) -> Option<u32> {
+    pub(crate) fn watch(&self, spin: &mut Spin<'_>) -> Option<u32> {
         loop {
             let state = self.decided();
             if state.is_some() || !spin.turn() {

@@ -128,8 +128,7 @@ impl<'a> HeldLock<'a> {
                 lock.unlock(owner);
                 None
             }
-            // SAFETY: the thread was the owner when `self` was made, and has run nobody's code since.
-            Kind::RLock(lock, owner) => Some(unsafe { lock.release_all(owner) }),
+            Kind::RLock(lock, owner) => lock.release_all(owner),
         })
     }
 

@@ -36,11 +36,16 @@ use std::panic::Location;
 /// # Fairness
 ///
 /// Barging with a bounded handoff: a thread that comes by while the lock is free may take it before
-/// those who wait, which is what makes a contended lock fast; but as soon as the first in line has
-/// waited half a millisecond, the next unlock hands it the lock, and it cannot be overtaken any more.
-/// So who waits behind `n` others is bypassed for at most half a millisecond and `n` critical
-/// sections. A future of `lock_async` stands in the same line: one that is not polled when its turn
-/// has come keeps the lock from everybody. [`Lock::fair`] makes a lock without barging.
+/// those who wait, which is what makes a contended lock fast. But once the first in line has waited
+/// half a millisecond, and nobody in this line was handed the lock for half a millisecond, the next
+/// unlock hands it over, and nobody can be quicker. (While a waiter that was called is awake and tries
+/// for itself, every 64th unlock of a thread looks for that.) So who waits behind `n` others is
+/// overtaken for `n + 1` half milliseconds, and as long as that unlock is in coming. A newcomer that
+/// takes the lock while it is being handed over may keep it for one critical section.
+///
+/// A future of `lock_async` stands in the same line. One that is not polled when it was called or
+/// handed the lock keeps those behind it waiting: poll it, or drop it, which passes its turn on.
+/// [`Lock::fair`] makes a lock without barging.
 ///
 /// # Panics and poison
 ///

@@ -5,7 +5,7 @@
 
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
-use crate::platform::const_fn;
+use crate::platform::{self, const_fn};
 use crate::wait::lot::{self, Line};
 use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
 use std::cell::Cell;
@@ -31,7 +31,7 @@ const OWNER: u32 = 5;
 const LASTING: u32 = WAITERS | CALLED | RESERVED | FAIR;
 
 /// Every so many unlocks beside a called waiter look whether somebody else is overdue.
-const LOOK_EVERY: u32 = if cfg!(loom) { 1 } else { 64 };
+const LOOK_EVERY: u32 = if cfg!(loom) { 2 } else { 64 };
 
 /// Grant tokens: the lock is yours; or: it is free, come and try.
 const HANDED: usize = 0;
@@ -219,8 +219,9 @@ impl RawLock {
                         if line.grant_front(HANDED) {
                             return;
                         }
-                        // It had given up. The lock is ours in its name: on to the next.
-                        self.word.fetch_and(LASTING, Ordering::Release);
+                        // It had given up. The lock is ours in its name: on to the next. Relaxed: nothing
+                        // was done with it, and what the last unlock released is still to be had here.
+                        self.word.fetch_and(LASTING, Ordering::Relaxed);
                     }
                 } else if seen & CALLED != 0 {
                     return;
@@ -277,15 +278,16 @@ fn marks(word: u32) -> u32 {
     }
 }
 
-std::thread_local! {
+platform::thread_local! {
     static UNLOCKS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// True once in a while: often enough to find who is overdue in time, too rarely to cost anything.
 fn is_time_to_look() -> bool {
-    let unlocks = UNLOCKS.get().wrapping_add(1);
-    UNLOCKS.set(unlocks);
-    unlocks.is_multiple_of(LOOK_EVERY)
+    UNLOCKS.with(|unlocks| {
+        unlocks.set(unlocks.get().wrapping_add(1));
+        unlocks.get().is_multiple_of(LOOK_EVERY)
+    })
 }
 
 /// Wants the lock for `owner`.

@@ -83,7 +83,8 @@ impl<'a, T: ?Sized> RLockGuard<'a, T> {
     /// # Panics
     ///
     /// When the thread has another level: the lock would not be free, or an outer frame would find
-    /// the value changed under its guard.
+    /// the value changed under its guard. If `f` leaves 2^27 levels of its own behind, there is none
+    /// left for the guard, and the process is aborted.
     ///
     /// ```
     /// use latchwork::sync::{RLock, RLockGuard};

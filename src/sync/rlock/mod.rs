@@ -40,15 +40,16 @@ use std::panic::Location;
 ///
 /// # Panics
 ///
-/// Locking it 2^32 times in one thread without dropping a guard: the call panics and has changed
+/// Locking it more than 2^27 times in one thread without dropping a guard: the call panics and has changed
 /// nothing. A panic while a guard is held frees its level; there is no poison. A guard that is
 /// forgotten keeps the lock for good, and after the thread has ended another thread that was given
 /// the same number (see [`debug::current_thread`](crate::debug::current_thread)) counts as its owner.
 ///
 /// # Cost
 ///
-/// First level: one load more than a [`Lock`](super::Lock), whose word it has. Each further one: a
-/// load, a comparison and a plain store; no read-modify-write. Size: eight bytes and the value.
+/// First level: two loads and two plain stores more than a [`Lock`](super::Lock), whose word it has.
+/// Each further one: a load, a comparison and a plain store, and as much to leave it; no
+/// read-modify-write. (From the 32nd level on, one that fails.) Size: eight bytes and the value.
 ///
 /// # Source
 ///
@@ -117,7 +118,7 @@ impl<T: ?Sized> RLock<T> {
     ///
     /// # Panics
     ///
-    /// When the thread holds it 2^32 - 1 times already.
+    /// When the thread holds it 2^27 times already.
     ///
     /// ```
     /// use latchwork::sync::RLock;

@@ -1,8 +1,14 @@
-//! A lock's word and a depth: how a thread enters what it holds already, and leaves it again.
+//! A lock's word and the owner's own note: how a thread enters what it holds already, and leaves it again.
 //!
-//! Invariant: `extra` is touched only by the thread that the word names, and is 0 whenever the word
-//! names nobody. So it needs no atomics: the lock itself orders one owner's accesses before the next
-//! one's, and taking or freeing an only level does not touch it at all.
+//! Invariant: `held` is written by the thread that the lock's word names and by nobody else, after it
+//! has taken the lock and before it frees it; while the lock is free it names nobody.
+//!
+//! So a thread finds its id in `held` exactly while it holds the lock, though all accesses are relaxed.
+//! Its id is written by the thread alone, and what a thread reads is never older than what it wrote
+//! itself: once it has taken its id out, it does not find it again. And while it holds the lock it
+//! finds what it wrote: what others wrote before was ordered before by taking the lock, and what
+//! they write later comes after it has been freed. Why not ask the lock's word? To read it right after
+//! the instruction that took the lock waits for that one to end; `held` is beside it and is not locked.
 //!
 //! Ownership is a comparison of thread ids, and ids are given out again. Two threads with one id
 //! would be one owner, so all this rests on what the platform promises: an id goes to another thread
@@ -13,29 +19,37 @@
 //! allows. (A `&T` that the first thread leaked died with it, or was shared, which takes `T: Sync`.)
 
 use crate::GaveUp;
-use crate::platform::{UnsafeCell, const_fn, thread_id};
+use crate::platform::atomic::{AtomicU32, Ordering};
+use crate::platform::{const_fn, thread_id};
 use crate::sync::lock::RawLock;
 use crate::wait::Limit;
 use std::marker::PhantomData;
 use std::panic::Location;
 
-/// The most levels beyond the first; depths fit a `u32` and a `usize`.
-const MAX_EXTRA: u32 = u32::MAX - 1;
+/// Where the owner's id begins in `held`, as in the lock's word.
+const OWNER: u32 = 5;
+/// The low bits of `held` when the levels have taken the place of the id.
+const DEEP: u32 = (1 << OWNER) - 1;
+/// The most levels beyond the first: so many fit in the place of the id.
+const MAX_EXTRA: u32 = u32::MAX >> OWNER;
 
+/// A lock and what its owner knows about itself.
+///
+/// ```text
+///   held
+///     0                     free, or just taken and about to be noted
+///     owner << 5 | extra    the owner has `extra` levels beyond the first, fewer than 31
+///     extra << 5 | 31       31 or more; the lock's word knows who has them
+/// ```
 pub(in crate::sync) struct RawRLock {
     lock: RawLock,
-    /// The owner's levels beyond the first.
-    extra: UnsafeCell<u32>,
+    held: AtomicU32,
 }
-
-// SAFETY: `extra` is touched only by the thread that holds `lock`, whose acquisition orders it after
-// the last one that did.
-unsafe impl Sync for RawRLock {}
 
 impl RawRLock {
     const_fn! {
         pub(super) fn new() -> RawRLock {
-            RawRLock { lock: RawLock::new(), extra: UnsafeCell::new(0) }
+            RawRLock { lock: RawLock::new(), held: AtomicU32::new(0) }
         }
     }
 
@@ -44,53 +58,55 @@ impl RawRLock {
         self.lock.owner()
     }
 
-    /// Only this thread writes its own id, or has it written while it waits in `lock`; so what it
-    /// reads about itself is never old.
-    #[inline]
     pub(super) fn is_owned(&self) -> bool {
-        self.lock.owner() == thread_id()
+        self.extra(thread_id()).is_some()
     }
 
     /// The current thread's own levels.
     pub(super) fn depth(&self) -> usize {
-        if !self.is_owned() {
-            return 0;
+        self.extra(thread_id())
+            .map_or(0, |extra| extra as usize + 1)
+    }
+
+    /// The levels beyond the first of `owner`, the current thread, if it has one.
+    fn extra(&self, owner: u32) -> Option<u32> {
+        let held = self.held.load(Ordering::Relaxed);
+        let shallow = held ^ owner << OWNER;
+        if shallow < DEEP {
+            Some(shallow)
+        } else if held & DEEP == DEEP && self.lock.owner() == owner {
+            // Only this thread writes its own id there, or has it written while it waits in `lock`.
+            Some(held >> OWNER)
+        } else {
+            None
         }
-        // SAFETY: the current thread is the owner.
-        unsafe { self.extra() as usize + 1 }
     }
 
-    /// Safety: the current thread is the owner.
+    /// Notes the levels of `owner`, the current thread, which holds the lock.
     #[inline]
-    unsafe fn extra(&self) -> u32 {
-        // SAFETY: by the caller's promise, and the owner is one thread.
-        self.extra.with(|extra| unsafe { *extra })
-    }
-
-    /// Safety: the current thread is the owner.
-    #[inline]
-    unsafe fn set_extra(&self, levels: u32) {
-        // SAFETY: by the caller's promise, and the owner is one thread.
-        self.extra.with_mut(|extra| unsafe { *extra = levels });
+    fn note(&self, owner: u32, extra: u32) {
+        let held = if extra < DEEP {
+            owner << OWNER | extra
+        } else {
+            extra << OWNER | DEEP
+        };
+        self.held.store(held, Ordering::Relaxed);
     }
 
     #[inline]
     pub(super) fn lock(&self, place: &'static Location<'static>) -> Level<'_> {
         let owner = thread_id();
-        if self.lock.owner() == owner {
-            return self.again(owner);
+        if !self.enter(owner) {
+            self.lock.lock(owner, place);
+            self.note(owner, 0);
         }
-        self.lock.lock(owner, place);
         Level::new(self, owner)
     }
 
     #[inline]
     pub(super) fn try_lock(&self) -> Option<Level<'_>> {
         let owner = thread_id();
-        if self.lock.owner() == owner {
-            return Some(self.again(owner));
-        }
-        self.lock.try_lock(owner).then(|| Level::new(self, owner))
+        self.enter(owner).then(|| Level::new(self, owner))
     }
 
     /// The owner is not asked for the time: its limit may have passed.
@@ -101,73 +117,90 @@ impl RawRLock {
         place: &'static Location<'static>,
     ) -> Result<Level<'_>, GaveUp> {
         let owner = thread_id();
-        if self.lock.owner() == owner {
-            return Ok(self.again(owner));
+        if !self.enter(owner) {
+            self.lock.lock_within(owner, limit, place)?;
+            self.note(owner, 0);
         }
-        self.lock.lock_within(owner, limit, place)?;
         Ok(Level::new(self, owner))
     }
 
-    /// One level more for `owner`, the current thread.
+    /// One level more for `owner`, the current thread, if it need not wait for it.
     #[inline]
-    fn again(&self, owner: u32) -> Level<'_> {
-        // SAFETY: the callers have seen that the current thread is the owner.
-        unsafe {
-            let extra = self.extra();
-            if extra == MAX_EXTRA {
-                too_deep();
-            }
-            self.set_extra(extra + 1);
+    fn enter(&self, owner: u32) -> bool {
+        let held = self.held.load(Ordering::Relaxed);
+        if held ^ owner << OWNER < DEEP - 1 {
+            self.held.store(held + 1, Ordering::Relaxed);
+            return true;
         }
-        Level::new(self, owner)
+        if self.lock.try_lock(owner) {
+            self.note(owner, 0);
+            return true;
+        }
+        self.enter_deep(owner)
+    }
+
+    /// Far down. Asked last, so that the first level is not kept from its lock by the question.
+    #[cold]
+    fn enter_deep(&self, owner: u32) -> bool {
+        let Some(extra) = self.extra(owner) else {
+            return false;
+        };
+        if extra == MAX_EXTRA {
+            too_deep();
+        }
+        self.note(owner, extra + 1);
+        true
     }
 
     /// As `try_lock`, for reports: never panics.
     pub(super) fn look(&self) -> Option<Level<'_>> {
-        // SAFETY: asked only of the owner.
-        let is_full = self.is_owned() && unsafe { self.extra() } == MAX_EXTRA;
+        let is_full = self.extra(thread_id()) == Some(MAX_EXTRA);
         if is_full { None } else { self.try_lock() }
     }
 
     /// One level less for `owner`, the current thread. False when it isn't the owner.
     #[inline]
     pub(super) fn leave(&self, owner: u32) -> bool {
-        if self.lock.owner() != owner {
-            return false;
-        }
-        // SAFETY: the current thread is the owner.
-        match unsafe { self.extra() } {
-            0 => self.lock.unlock(owner),
-            // SAFETY: as above.
-            extra => unsafe { self.set_extra(extra - 1) },
+        let held = self.held.load(Ordering::Relaxed);
+        let extra = held ^ owner << OWNER;
+        if extra == 0 {
+            self.held.store(0, Ordering::Relaxed);
+            self.lock.unlock(owner);
+        } else if extra < DEEP {
+            self.held.store(held - 1, Ordering::Relaxed);
+        } else {
+            return self.leave_deep(owner);
         }
         true
+    }
+
+    #[cold]
+    fn leave_deep(&self, owner: u32) -> bool {
+        let deep = self.extra(owner);
+        if let Some(extra) = deep {
+            self.note(owner, extra - 1);
+        }
+        deep.is_some()
     }
 
     /// Whether `owner`, the current thread, is at its first level.
     #[track_caller]
     pub(super) fn is_at_first_level(&self, owner: u32) -> bool {
         self.assert_owner(owner);
-        // SAFETY: the current thread is the owner, as it has just been asserted.
-        unsafe { self.extra() == 0 }
+        self.extra(owner) == Some(0)
     }
 
     /// Gives up all levels of `owner`, the current thread, and says what [`restore`](Self::restore)
-    /// needs to know. Called with a waiter in a line, so it must not panic.
+    /// needs to know; `None` and nothing else if it has none. Called with a waiter in a line, so it
+    /// never panics.
     ///
     /// Python's `_release_save`. With a `T` that is not `Sync` the caller sees to it that no borrow
     /// of the value is left (see [`OnlyLevel`](super::OnlyLevel)).
-    ///
-    /// Safety: `owner` is the owner and the current thread.
-    pub(in crate::sync) unsafe fn release_all(&self, owner: u32) -> Levels {
-        // SAFETY: by the caller's promise.
-        let extra = unsafe {
-            let extra = self.extra();
-            self.set_extra(0);
-            extra
-        };
+    pub(in crate::sync) fn release_all(&self, owner: u32) -> Option<Levels> {
+        let extra = self.extra(owner)?;
+        self.held.store(0, Ordering::Relaxed);
         self.lock.unlock(owner);
-        Levels { extra }
+        Some(Levels { extra })
     }
 
     /// Takes the lock again, as deep as it was; never panics. Python's `_acquire_restore`.
@@ -178,16 +211,19 @@ impl RawRLock {
         place: &'static Location<'static>,
     ) {
         self.lock.lock_again(owner, place);
-        // SAFETY: the current thread has just become the owner.
-        unsafe { self.set_extra(levels.extra) };
+        self.note(owner, levels.extra);
     }
 
-    /// Takes one level for a guard that `owner`, the current thread, still has.
+    /// Takes one level for a guard that `owner`, the current thread, still has. A panic would leave
+    /// that guard without its level; so there is none, and no return either if it cannot be had.
     pub(super) fn come_back(&self, owner: u32, place: &'static Location<'static>) {
-        if self.lock.owner() == owner {
-            self.again(owner).keep();
-        } else {
-            self.lock.lock_again(owner, place);
+        match self.extra(owner) {
+            None => {
+                self.lock.lock_again(owner, place);
+                self.note(owner, 0);
+            }
+            Some(MAX_EXTRA) => std::process::abort(),
+            Some(extra) => self.note(owner, extra + 1),
         }
     }
 
@@ -196,7 +232,7 @@ impl RawRLock {
     #[track_caller]
     pub(in crate::sync) fn assert_owner(&self, owner: u32) {
         assert!(
-            self.lock.owner() == owner,
+            self.extra(owner).is_some(),
             "an RLock was released by hand under a guard that is still in use"
         );
     }
@@ -205,7 +241,7 @@ impl RawRLock {
 #[cold]
 #[inline(never)]
 fn too_deep() -> ! {
-    panic!("an RLock was locked more than {} times", u32::MAX)
+    panic!("an RLock was locked more than {} times", MAX_EXTRA + 1)
 }
 
 /// How deep a thread was that has given up all its levels.
@@ -258,31 +294,61 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Row T72. Here, because nobody locks four thousand million times to get there.
+    const MOST: usize = MAX_EXTRA as usize + 1;
+
+    /// Row T72. Here, where the way up can be left out.
     #[test]
     fn one_level_too_many_panics_and_changes_nothing() {
         let raw = RawRLock::new();
         let place = Location::caller();
         let first = raw.lock(place);
-        // SAFETY: this thread is the owner.
-        unsafe { raw.set_extra(MAX_EXTRA - 1) };
+        raw.note(thread_id(), MAX_EXTRA - 1);
         let last = raw.lock(place);
-        assert_eq!(raw.depth(), u32::MAX as usize);
+        assert_eq!(raw.depth(), MOST);
         let tries: [&dyn Fn(); 3] = [&|| drop(raw.lock(place)), &|| drop(raw.try_lock()), &|| {
             drop(raw.lock_within(&Limit::none(), place))
         }];
         for attempt in tries {
             let panic = catch_unwind(AssertUnwindSafe(attempt)).unwrap_err();
             let message = panic.downcast_ref::<String>().unwrap();
-            assert!(message.contains("locked more than 4294967295 times"));
-            assert_eq!(raw.depth(), u32::MAX as usize);
+            assert!(message.contains("locked more than 134217728 times"));
+            assert_eq!(raw.depth(), MOST);
         }
         assert!(raw.look().is_none(), "a report is no reason to panic");
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                assert!(raw.try_lock().is_none() && !raw.is_owned());
+                assert!(!raw.leave(thread_id()), "somebody else's");
+            });
+        });
         drop(last);
-        assert_eq!(raw.depth(), u32::MAX as usize - 1);
-        // SAFETY: as above.
-        unsafe { raw.set_extra(0) };
+        assert_eq!(raw.depth(), MOST - 1);
+        raw.note(thread_id(), 0);
         drop(first);
+        assert_eq!((raw.owner(), raw.depth()), (0, 0));
+    }
+
+    /// Where the levels take the id's place, and where they give it back.
+    #[test]
+    fn no_level_is_lost_where_the_note_changes_its_form() {
+        let raw = RawRLock::new();
+        let place = Location::caller();
+        let most = 2 * DEEP as usize + 3;
+        let mut levels = Vec::new();
+        for depth in 1..=most {
+            levels.push(raw.lock(place));
+            assert_eq!(raw.depth(), depth);
+            assert_eq!(raw.owner(), thread_id());
+        }
+        let all = raw.release_all(thread_id()).unwrap();
+        assert!(raw.release_all(thread_id()).is_none());
+        assert_eq!((raw.owner(), raw.depth()), (0, 0));
+        raw.restore(thread_id(), all, place);
+        for depth in (0..most).rev() {
+            assert!(raw.is_owned());
+            levels.pop();
+            assert_eq!(raw.depth(), depth);
+        }
         assert_eq!(raw.owner(), 0);
     }
 }
