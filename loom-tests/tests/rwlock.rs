@@ -658,3 +658,88 @@ fn called_writer_gives_up() {
         },
     );
 }
+
+#[test]
+fn preferred_writer_times_out_before_upgradable() {
+    model(
+        "rwlock: by PreferWriters, an upgradable reader behind a writer that times out",
+        || {
+            let lock = preferring(Policy::PreferWriters);
+            let deadline = Deadline::new();
+            let held = lock.write();
+            let hasty = {
+                let deadline = deadline.clone();
+                spawn(&lock, move |lock| drop(lock.write_within(&deadline)))
+            };
+            let upgradable = spawn(&lock, |lock| drop(lock.upgradable_read()));
+            drop(held);
+            deadline.pass();
+            upgradable.join().unwrap();
+            hasty.join().unwrap();
+            is_free_with(&lock, 0);
+        },
+    );
+}
+
+#[test]
+fn preferred_readers_and_an_upgradable_one() {
+    model(
+        "rwlock: by PreferReaders, an upgradable reader behind a writer whom readers keep out",
+        || {
+            let lock = preferring(Policy::PreferReaders);
+            let held = lock.write();
+            let writer = spawn(&lock, write_one);
+            let upgradable = spawn(&lock, |lock| drop(lock.upgradable_read()));
+            drop(held);
+            let reading = lock.read();
+            // It may have come to stand behind the writer, who cannot come in yet.
+            upgradable.join().unwrap();
+            drop(reading);
+            writer.join().unwrap();
+            is_free_with(&lock, 1);
+        },
+    );
+}
+
+#[test]
+fn given_claim_times_out() {
+    model(
+        "rwlock: the claim is given to an overtaken writer that times out, while somebody reads",
+        || {
+            let lock = watched();
+            let deadline = Deadline::new();
+            let hasty = {
+                let deadline = deadline.clone();
+                spawn(&lock, move |lock| {
+                    if let Ok(mut guard) = lock.write_within(&deadline) {
+                        guard.add(1);
+                    }
+                })
+            };
+            write_one(lock.clone());
+            let held = WriteGuard::downgrade(lock.write());
+            deadline.pass();
+            read_one(lock.clone());
+            drop(held);
+            hasty.join().unwrap();
+            assert!(lock.try_write().is_some());
+        },
+    );
+}
+
+#[test]
+fn claim_dropped_while_given() {
+    model(
+        "rwlock: a future is dropped while the last reader gives it the lock it has claimed",
+        || {
+            let lock = watched();
+            let held = lock.read();
+            let dropper = spawn(&lock, |lock| poll_and_drop(lock.write_async()));
+            let others = [spawn(&lock, read_one), spawn(&lock, write_one)];
+            drop(held);
+            dropper.join().unwrap();
+            others.into_iter().for_each(|t| t.join().unwrap());
+            is_free_with(&lock, 1);
+        },
+    );
+}

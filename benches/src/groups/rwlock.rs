@@ -192,7 +192,10 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
         everybody!(alone("uncontended read"), L => uncontended_read::<L>(sample)),
         everybody!(alone("uncontended write"), L => uncontended_write::<L>(sample)),
     ];
-    let metrics = [Metric::rate("ops/s"), Metric::time("writer p99 wait us")];
+    let metrics = [
+        Metric::rate("ops/s"),
+        Metric::time("writer p99 wait us").shown(),
+    ];
     for (length, inside) in [("10ns", 10), ("100ns", 100), ("1us", 1_000)] {
         for writes in [1, 10] {
             for threads in [2, 4, 8] {

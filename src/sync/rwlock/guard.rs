@@ -147,8 +147,8 @@ impl<'a, T: ?Sized, H: Holder> WriteGuard<'a, T, H> {
     /// assert_eq!(*guard + *lock.read(), 4);
     /// ```
     pub fn downgrade(guard: Self) -> ReadGuard<'a, T> {
-        let (lock, _) = guard.into_parts();
-        lock.raw.step_down(READER);
+        let (lock, holder) = guard.into_parts();
+        lock.raw.step_down(holder.id(), READER);
         ReadGuard::new(lock)
     }
 

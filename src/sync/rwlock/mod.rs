@@ -17,7 +17,7 @@ use crate::GaveUp;
 use crate::platform::{UnsafeCell, const_fn};
 use crate::sync::lock::{ByTask, ByThread, Id};
 use crate::wait::{Limit, WaitFuture};
-use raw::{RawRwLock, SHARED, SHUT, WRITER};
+use raw::{RawRwLock, SHARED, WRITER, shut_to_readers};
 use request::{ReadRequest, WriteRequest, run, run_within};
 use std::fmt;
 use std::future::Future;
@@ -29,15 +29,17 @@ use std::panic::Location;
 /// a contended lock fast. They differ in who may come in while others wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Policy {
-    /// Nobody starves: a writer at the front of the line keeps new readers out, and whoever has stood
-    /// there for half a millisecond, reader or writer, is handed the lock when it next comes free.
+    /// Nobody starves: a writer that finds only readers inside keeps new ones out until it has been in,
+    /// and whoever is overdue, reader or writer, is handed the lock (see [`RwLock`]).
     #[default]
     Balanced = 0,
-    /// A reader waits for the writer inside only, never for one that waits. Readers who keep coming
-    /// keep writers out for ever. Among writers, one that has stood at the front for half a
-    /// millisecond is handed the lock.
+    /// A reader waits for the writer inside only, or for an upgrade, never for a writer that waits.
+    /// Readers who keep coming keep writers out for ever. A writer that is overdue beside another one is
+    /// handed the lock if nobody reads when that one leaves.
     PreferReaders = 1,
-    /// Readers wait while any writer does. Writers who keep coming keep readers out for ever.
+    /// Readers wait while any writer is asleep in line, or called and on its way. Writers who keep coming
+    /// keep readers out for ever. An upgradable reader that is called keeps other readers out until it
+    /// is inside.
     PreferWriters = 2,
 }
 
@@ -55,19 +57,26 @@ pub enum Policy {
 /// | the writer | waits | waits | waits |
 ///
 /// [`UpgradableGuard::upgrade`] makes the upgradable reader the writer as soon as the others have left,
-/// and nobody can write in between; while it waits, no new reader enters.
-/// [`WriteGuard::downgrade`] makes the writer a reader, and again nobody can write in between.
+/// and nobody can write in between; while it waits, no new reader enters. So nobody but the readers inside
+/// can keep it waiting. [`WriteGuard::downgrade`] makes the writer a reader, and again nobody can write in
+/// between.
 ///
 /// # Fairness
 ///
 /// As the [`Policy`] says, which is chosen when the lock is made. By the default,
-/// [`Policy::Balanced`], a thread that comes by while the lock is free may take it before those who
-/// sleep; a writer that sleeps at the front of the line keeps new readers out until the present ones
-/// have left; and whoever has been at the front for half a millisecond is handed the lock when it next
-/// comes free. Readers are called in groups: all that stand before the first writer.
+/// [`Policy::Balanced`]:
 ///
-/// A future stands in the same line: while one that is called, or handed the lock, is not polled, those who
-/// sleep behind it go on sleeping.
+/// * A writer that finds readers inside, but no writer and no upgradable reader, claims the lock: no new
+///   reader enters, and it writes as soon as the present ones have left. One that finds the lock claimed,
+///   written to or read upgradably waits for that to end, and does not keep plain readers out meanwhile.
+/// * When somebody who writes or reads upgradably leaves, all readers who sleep are woken, and one of those
+///   who sleep because they want to write or to read upgradably. Newcomers may be quicker.
+/// * Whoever has been at the front of the line for half a millisecond is overdue and is handed the lock, or
+///   the claim to it, when a writer or an upgradable reader next leaves; but among those who wait in the
+///   same bucket of the table of waiters, only one each half millisecond.
+///
+/// A future stands in the same line: while one that is called, or handed the lock or the claim, is not
+/// polled, those who sleep behind it may go on sleeping.
 ///
 /// # Reading twice
 ///
@@ -82,14 +91,15 @@ pub enum Policy {
 /// # Panics and poison
 ///
 /// A panic while a guard is held gives the guard back; there is no poison. Reading panics if there are
-/// more than 2^26 readers (2^23 on a 32-bit machine); the lock is unchanged then. A guard that is
+/// more than 2^24 readers (2^21 on a 32-bit machine); the lock is unchanged then. A guard that is
 /// forgotten ([`std::mem::forget`]) stays in the lock for ever: a reader keeps writers out, a writer
 /// everybody.
 ///
 /// # Cost
 ///
 /// With nobody in the way, one atomic read-modify-write to enter and one to leave, no system call.
-/// Writing with another policy than the default takes two. In the way: a short spin, then one sleep.
+/// Writing with another policy than the default takes two. In the way: about 40 microseconds awake, then one
+/// sleep.
 /// Size: eight bytes (four on a 32-bit machine) and the value.
 ///
 /// # Source
@@ -175,7 +185,9 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[inline]
     pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
-        self.raw.try_read(SHUT).then(|| ReadGuard::new(self))
+        self.raw
+            .try_read(shut_to_readers)
+            .then(|| ReadGuard::new(self))
     }
 
     /// Reads; blocks at most as long as `limit` says.
@@ -191,7 +203,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     #[doc(alias = "try_read_for")]
     pub fn read_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<ReadGuard<'_, T>, GaveUp> {
-        let request = ReadRequest::new(&self.raw, SHUT);
+        let request = ReadRequest::new(&self.raw);
         run_within(request, &limit.into(), Location::caller())?;
         Ok(ReadGuard::new(self))
     }
@@ -206,7 +218,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[track_caller]
     pub fn read_async(&self) -> impl Future<Output = ReadGuard<'_, T>> {
-        let request = WaitFuture::new(ReadRequest::new(&self.raw, SHUT));
+        let request = WaitFuture::new(ReadRequest::new(&self.raw));
         async move {
             request.await;
             ReadGuard::new(self)
@@ -235,7 +247,7 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn read_recursive(&self) -> ReadGuard<'_, T> {
-        run(ReadRequest::new(&self.raw, WRITER), Location::caller());
+        run(ReadRequest::recursive(&self.raw), Location::caller());
         ReadGuard::new(self)
     }
 
@@ -246,7 +258,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[inline]
     pub fn try_read_recursive(&self) -> Option<ReadGuard<'_, T>> {
-        self.raw.try_read(WRITER).then(|| ReadGuard::new(self))
+        self.raw.try_read(|_| WRITER).then(|| ReadGuard::new(self))
     }
 
     /// As [`read_recursive`](RwLock::read_recursive); blocks at most as long as `limit` says.
@@ -264,7 +276,7 @@ impl<T: ?Sized> RwLock<T> {
         &self,
         limit: impl Into<Limit<'l>>,
     ) -> Result<ReadGuard<'_, T>, GaveUp> {
-        let request = ReadRequest::new(&self.raw, WRITER);
+        let request = ReadRequest::recursive(&self.raw);
         run_within(request, &limit.into(), Location::caller())?;
         Ok(ReadGuard::new(self))
     }
@@ -276,7 +288,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[track_caller]
     pub fn read_recursive_async(&self) -> impl Future<Output = ReadGuard<'_, T>> {
-        let request = WaitFuture::new(ReadRequest::new(&self.raw, WRITER));
+        let request = WaitFuture::new(ReadRequest::recursive(&self.raw));
         async move {
             request.await;
             ReadGuard::new(self)
@@ -301,7 +313,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Writes if nobody is inside; never blocks.
     ///
     /// It may also fail because of a reader that has come in vain, because of a writer before, and is
-    /// leaving in this moment.
+    /// leaving in this moment, or because of somebody overdue whose turn it is.
     #[inline]
     pub fn try_write(&self) -> Option<WriteGuard<'_, T>> {
         let by = ByThread::current();
@@ -323,7 +335,7 @@ impl<T: ?Sized> RwLock<T> {
         limit: impl Into<Limit<'l>>,
     ) -> Result<WriteGuard<'_, T>, GaveUp> {
         let by = ByThread::current();
-        let request = WriteRequest::new(&self.raw, by.id());
+        let request = WriteRequest::new(&self.raw, by.id()).patient();
         run_within(request, &limit.into(), Location::caller())?;
         Ok(WriteGuard::new(self, by))
     }

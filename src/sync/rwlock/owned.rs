@@ -4,7 +4,7 @@
 //! moves about, no thread is named as its owner, and one type serves threads and tasks.
 
 use super::RwLock;
-use super::raw::{READER, SHUT};
+use super::raw::{READER, shut_to_readers};
 use super::request::{ReadRequest, WriteRequest, run_within};
 use crate::GaveUp;
 use crate::wait::{Limit, TASK, WaitFuture};
@@ -49,7 +49,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     pub fn try_read_owned(self: &Arc<Self>) -> Option<OwnedReadGuard<T>> {
         self.raw
-            .try_read(SHUT)
+            .try_read(shut_to_readers)
             .then(|| OwnedReadGuard::new(Arc::clone(self)))
     }
 
@@ -67,7 +67,7 @@ impl<T: ?Sized> RwLock<T> {
         self: &Arc<Self>,
         limit: impl Into<Limit<'l>>,
     ) -> Result<OwnedReadGuard<T>, GaveUp> {
-        let request = ReadRequest::new(&self.raw, SHUT);
+        let request = ReadRequest::new(&self.raw);
         run_within(request, &limit.into(), Location::caller())?;
         Ok(OwnedReadGuard::new(Arc::clone(self)))
     }
@@ -79,7 +79,7 @@ impl<T: ?Sized> RwLock<T> {
     /// If there are too many readers.
     #[track_caller]
     pub fn read_owned_async(self: &Arc<Self>) -> impl Future<Output = OwnedReadGuard<T>> {
-        let request = WaitFuture::new(ReadRequest::new(&self.raw, SHUT));
+        let request = WaitFuture::new(ReadRequest::new(&self.raw));
         async move {
             request.await;
             OwnedReadGuard::new(Arc::clone(self))
@@ -114,7 +114,7 @@ impl<T: ?Sized> RwLock<T> {
         self: &Arc<Self>,
         limit: impl Into<Limit<'l>>,
     ) -> Result<OwnedWriteGuard<T>, GaveUp> {
-        let request = WriteRequest::new(&self.raw, TASK);
+        let request = WriteRequest::new(&self.raw, TASK).patient();
         run_within(request, &limit.into(), Location::caller())?;
         Ok(OwnedWriteGuard::new(Arc::clone(self)))
     }
@@ -184,7 +184,7 @@ impl<T: ?Sized> OwnedWriteGuard<T> {
         let guard = ManuallyDrop::new(guard);
         // SAFETY: the guard is not used again, nor dropped.
         let lock = unsafe { ptr::read(&guard.lock) };
-        lock.raw.step_down(READER);
+        lock.raw.step_down(TASK, READER);
         OwnedReadGuard::new(lock)
     }
 }

@@ -4,34 +4,39 @@
 //! Who waits is served in `serve.rs`; what the engine calls back is in `request.rs`.
 
 use super::Policy;
-use super::request::{ReadRequest, WriteRequest};
+use super::request::{ReadRequest, WriteRequest, run};
 use crate::platform::atomic::{AtomicUsize, Ordering};
-use crate::platform::const_fn;
-use crate::wait::lot;
-use crate::wait::{Kind, wait_for_ever};
+use crate::platform::{const_fn, spin_hint};
+use crate::wait::Kind;
+use std::cell::Cell;
 use std::panic::Location;
 use std::ptr;
 
-/// Somebody is parked. Set and cleared only under the bucket's lock.
-pub(super) const WAITERS: usize = 1;
-/// A writer is inside.
-pub(super) const WRITER: usize = 1 << 1;
+/// Somebody may be parked who wants to read, upgradably or not. Set and cleared, as the next two, only
+/// under the bucket's lock.
+pub(super) const READERS_ASLEEP: usize = 1;
+/// A writer that has no claim yet is parked.
+pub(super) const WRITERS_ASLEEP: usize = 1 << 1;
+/// Whoever has the claim is parked until the readers inside have left.
+pub(super) const CLAIMANT_ASLEEP: usize = 1 << 2;
+/// Somebody who wants the claim has been called, is awake and is trying: nobody else need be called for
+/// it. Set under the bucket's lock; cleared by a called one in the step by which it has its way, lines up
+/// again, or resigns.
+pub(super) const CALLED: usize = 1 << 3;
+/// The front waiter must not be overtaken any more: no newcomer writes, or reads upgradably. Only
+/// together with somebody asleep; set under the bucket's lock.
+pub(super) const RESERVED: usize = 1 << 4;
+/// Somebody is the next to write and waits for the readers inside to leave; new ones are kept out.
+pub(super) const CLAIMED: usize = 1 << 5;
 /// The one reader who may become a writer is inside. It is not among the counted ones.
-pub(super) const UPGRADABLE: usize = 1 << 2;
-/// Newcomers wait behind who is parked. Only together with WAITERS; changed only under the bucket's
-/// lock.
-pub(super) const BARRED: usize = 1 << 3;
-/// The upgradable reader is parked until the others have left. Only together with WAITERS and
-/// UPGRADABLE; changed only under the bucket's lock.
-pub(super) const UPGRADING: usize = 1 << 4;
-/// Somebody has been called, is awake and is trying: whoever leaves a free lock need not call another.
-/// Set under the bucket's lock; cleared by a called one in the step by which it comes in, lines up again,
-/// or resigns.
-pub(super) const CALLED: usize = 1 << 5;
+pub(super) const UPGRADABLE: usize = 1 << 6;
+/// A writer is inside.
+pub(super) const WRITER: usize = 1 << 7;
 /// Where the policy's two bits begin. They never change.
-const POLICY: u32 = 6;
+const POLICY: u32 = 8;
+const PREFER_WRITERS: usize = (Policy::PreferWriters as usize) << POLICY;
 /// One reader; the count follows.
-pub(super) const READER: usize = 1 << 8;
+pub(super) const READER: usize = 1 << 10;
 /// Where the writer's id begins. A word of 32 bits ends before: its writers have no name.
 const OWNER: u32 = 35;
 /// All bits of the count.
@@ -39,29 +44,36 @@ pub(super) const READERS: usize = ((1_u64 << OWNER) - 1) as usize & !(READER - 1
 /// The count's highest bit is room for the readers that come in vain: with it set, none are let in.
 const FULL: usize = READERS & !(READERS >> 1);
 
-/// What keeps a newcomer out who wants to read.
-pub(super) const SHUT: usize = WRITER | BARRED | UPGRADING;
+/// What keeps readers out.
+pub(super) const SHUT: usize = WRITER | CLAIMED;
+/// What at most one has: it writes, is the next to write, or may be the next to write.
+pub(super) const TAKEN: usize = WRITER | CLAIMED | UPGRADABLE;
 /// Somebody reads, or is on the way out after having come in vain.
 pub(super) const SHARED: usize = READERS | UPGRADABLE;
+/// Somebody waits for whoever has taken it to leave.
+const ASLEEP: usize = READERS_ASLEEP | WRITERS_ASLEEP;
 
-/// The word of a reader-writer lock.
+/// The word of a reader-writer lock: a lock that at most one has (TAKEN), and a count of readers.
 ///
 /// ```text
-///   owner << 35 | readers << 8 | policy << 6
-///               | CALLED | UPGRADING | BARRED | UPGRADABLE | WRITER | WAITERS
+///   owner << 35 | readers << 10 | policy << 8 | WRITER | UPGRADABLE | CLAIMED
+///               | RESERVED | CALLED | CLAIMANT_ASLEEP | WRITERS_ASLEEP | READERS_ASLEEP
 ///
-///   free:       no WRITER, no UPGRADABLE, no readers
-///   read:       readers > 0, or UPGRADABLE, or both
-///   written:    WRITER and its owner; readers are then some that came in vain
+///   free:     nothing TAKEN, no readers
+///   read:     readers > 0, or UPGRADABLE, or both
+///   claimed:  CLAIMED, by a writer or (with UPGRADABLE) by the upgradable reader; readers are leaving
+///   written:  WRITER and its owner; readers are then some that came in vain
+///
+///   write:    free -> written, or read -> claimed -> written      (PreferReaders: only free -> written)
+///   upgrade:  UPGRADABLE -> UPGRADABLE | CLAIMED -> written
 /// ```
 ///
 /// * A reader adds itself before it knows whether it may: one `fetch_add`, which cannot fail and
 ///   takes the cache line once. When a bit of SHUT was set, it leaves again as any reader does. Until
 ///   then it is counted, and whoever finds the lock taken because of it is served by its leaving.
-/// * WRITER is set by a compare-and-swap that finds the lock free, and UPGRADABLE becomes WRITER by
-///   one that finds no readers.
-/// * Whoever leaves with WAITERS set serves the line, unless somebody who was CALLED will. Between the
-///   moment at which the lock became free and that service it is BARRED, if anybody's turn had come.
+/// * WRITER is set by a compare-and-swap that finds no readers.
+/// * Whoever gives up what it had TAKEN serves those who sleep: it wakes readers, and calls who wants to
+///   take it next unless somebody has been CALLED already.
 pub(crate) struct RawRwLock {
     pub(super) word: AtomicUsize,
 }
@@ -103,9 +115,18 @@ pub(super) fn one_more(word: usize) -> usize {
     word + READER
 }
 
-/// Will somebody who has been called see to those who wait? Not if somebody must not be overtaken.
+/// Will somebody who has been called see to those who want to take it? Not if one must not be overtaken.
 fn is_looked_after(word: usize) -> bool {
-    word & (CALLED | BARRED | UPGRADING) == CALLED
+    word & (CALLED | RESERVED) == CALLED
+}
+
+/// What keeps a newcomer out who wants to read.
+pub(super) fn shut_to_readers(word: usize) -> usize {
+    if word & PREFER_WRITERS != 0 {
+        SHUT | WRITERS_ASLEEP | CALLED
+    } else {
+        SHUT
+    }
 }
 
 pub(super) fn is_full(word: usize) -> bool {
@@ -129,25 +150,30 @@ impl RawRwLock {
     pub(super) fn read(&self, place: &'static Location<'static>) {
         // Acquire pairs with the Release of the writer that left.
         let seen = self.word.fetch_add(READER, Ordering::Acquire);
-        if seen & (SHUT | FULL) != 0 {
-            self.read_slow(place);
+        if seen & (SHUT | PREFER_WRITERS | FULL) != 0 {
+            self.read_slow(seen, place);
         }
     }
 
+    /// We are counted already, and the word was `seen` before.
     #[cold]
-    fn read_slow(&self, place: &'static Location<'static>) {
-        self.unlock_read();
-        wait_for_ever(&mut ReadRequest::new(self, SHUT), place);
+    fn read_slow(&self, seen: usize, place: &'static Location<'static>) {
+        if seen & (shut_to_readers(seen) | FULL) != 0 {
+            self.unlock_read();
+
+            run(ReadRequest::new(self), place);
+        }
     }
 
-    /// Reads, unless a bit of `shut` is set. Leaves no trace when it fails.
+    /// Reads, unless a bit of what `shut` says for the word is set. Leaves no trace when it fails.
     #[inline]
-    pub(super) fn try_read(&self, shut: usize) -> bool {
+    pub(super) fn try_read(&self, shut: impl Fn(usize) -> usize) -> bool {
         self.take(shut, one_more)
     }
 
     pub(super) fn try_upgradable(&self) -> bool {
-        self.take(SHUT | UPGRADABLE, |word| word | UPGRADABLE)
+        let shut = |word| TAKEN | RESERVED | shut_to_readers(word);
+        self.take(shut, |word| word | UPGRADABLE)
     }
 
     /// Writes for `owner` unless somebody is inside.
@@ -162,41 +188,69 @@ impl RawRwLock {
     /// Blocks until nobody is inside, and writes for `owner`.
     #[inline]
     pub(super) fn write(&self, owner: u32, place: &'static Location<'static>) {
-        if !self.try_write(owner) {
-            wait_for_ever(&mut WriteRequest::new(self, owner), place);
+        if self
+            .word
+            .compare_exchange(0, written_by(owner), Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            self.write_slow(owner, place);
         }
+    }
+
+    #[cold]
+    fn write_slow(&self, owner: u32, place: &'static Location<'static>) {
+        run(WriteRequest::new(self, owner), place);
     }
 
     /// As `try_write`, also with another policy than the default and when somebody is parked.
     #[cold]
     fn try_write_slow(&self, owner: u32) -> bool {
-        self.take(SHUT | SHARED, |word| word | written_by(owner))
+        let shut = |_| TAKEN | RESERVED | READERS;
+        self.take(shut, |word| word | written_by(owner))
     }
 
     /// Makes the upgradable reader, which the caller is, the writer, if nobody else reads.
     pub(super) fn try_upgrade(&self, owner: u32) -> bool {
-        self.take(READERS, |word| upgraded(word, owner))
+        let upgraded = |word| word & !UPGRADABLE | written_by(owner);
+        self.take(|_| READERS, upgraded)
     }
 
-    /// Makes `change` of the word unless a bit of `shut` is set. Acquires what those before have done.
-    #[inline]
-    pub(super) fn take(&self, shut: usize, change: impl Fn(usize) -> usize) -> bool {
-        self.change_unless(shut, Ordering::Acquire, change)
+    /// Stays for less than a microsecond until none of `bits` is set: long enough for most that is done
+    /// under such a lock, and with shorter pauses than a wait begins with.
+    pub(super) fn watch(&self, bits: usize) {
+        for _ in 0..LOOKS {
+            if self.load() & bits == 0 {
+                return;
+            }
+            (0..PAUSES).for_each(|_| spin_hint());
+        }
     }
 
-    /// Makes `change` of the word unless a bit of `shut` is set.
+    /// Makes `change` of the word unless a bit of what `shut` says for it is set. Acquires what those
+    /// before have done.
     #[inline]
-    pub(super) fn change_unless(
+    pub(super) fn take(
         &self,
-        shut: usize,
-        success: Ordering,
+        shut: impl Fn(usize) -> usize,
         change: impl Fn(usize) -> usize,
     ) -> bool {
-        let mut seen = self.word.load(Ordering::Relaxed);
-        while seen & shut == 0 {
+        self.change(Ordering::Acquire, |word| {
+            (word & shut(word) == 0).then(|| change(word))
+        })
+    }
+
+    /// Makes what `change` says of the word, if it says something.
+    #[inline]
+    pub(super) fn change(
+        &self,
+        success: Ordering,
+        mut change: impl FnMut(usize) -> Option<usize>,
+    ) -> bool {
+        let mut seen = self.load();
+        while let Some(wanted) = change(seen) {
             match self
                 .word
-                .compare_exchange_weak(seen, change(seen), success, Ordering::Relaxed)
+                .compare_exchange_weak(seen, wanted, success, Ordering::Relaxed)
             {
                 Ok(_) => return true,
                 Err(now) => seen = now,
@@ -209,17 +263,16 @@ impl RawRwLock {
     #[inline]
     pub(super) fn unlock_read(&self) {
         let before = self.word.fetch_sub(READER, Ordering::Release);
-        if before & (READERS | WAITERS) == READER | WAITERS {
+        if before & READERS == READER && before & (CLAIMANT_ASLEEP | WRITERS_ASLEEP) != 0 {
             self.last_reader_left(before);
         }
     }
 
+    /// Only by `PreferReaders` does a writer without a claim wait for readers.
     #[cold]
     fn last_reader_left(&self, before: usize) {
-        // A writer serves the line when it leaves, and so does an upgradable reader, unless it is
-        // what we kept waiting.
-        let is_free = before & WRITER == 0 && before & (UPGRADABLE | UPGRADING) != UPGRADABLE;
-        if is_free && !is_looked_after(before) {
+        let claimant = before & CLAIMANT_ASLEEP != 0;
+        if claimant || (before & TAKEN == 0 && !is_looked_after(before)) {
             self.serve_line();
         }
     }
@@ -227,60 +280,44 @@ impl RawRwLock {
     /// The upgradable reader leaves.
     #[inline]
     pub(super) fn unlock_upgradable(&self) {
-        let before = self.word.fetch_sub(UPGRADABLE, Ordering::Release);
-        if before & WAITERS != 0 && !is_looked_after(before) {
-            self.serve_line();
-        }
+        self.has_left(self.word.fetch_sub(UPGRADABLE, Ordering::Release));
     }
 
     /// The upgradable reader becomes a plain one.
     pub(super) fn upgradable_to_read(&self) {
-        let before = self.word.fetch_add(READER - UPGRADABLE, Ordering::Release);
-        if before & WAITERS != 0 {
-            self.serve_line();
-        }
+        let change = READER.wrapping_sub(UPGRADABLE);
+        self.has_left(self.word.fetch_add(change, Ordering::Release));
     }
 
     /// The writer, `owner`, leaves.
     #[inline]
     pub(super) fn unlock_write(&self, owner: u32) {
-        if self
-            .word
-            .compare_exchange(written_by(owner), 0, Ordering::Release, Ordering::Relaxed)
-            .is_err()
-        {
-            self.step_down(0);
-        }
+        self.step_down(owner, 0);
     }
 
-    /// The writer becomes what `stays` says: a READER, the UPGRADABLE one, or nothing.
+    /// The writer, `owner`, becomes what `stays` says: a READER, the UPGRADABLE one, or nothing.
     ///
     /// One read-modify-write, so no other writer comes in between.
-    #[cold]
-    pub(super) fn step_down(&self, stays: usize) {
-        let mut seen = self.word.load(Ordering::Relaxed);
-        while seen & WAITERS == 0 || (stays == 0 && is_looked_after(seen)) {
-            match self.word.compare_exchange_weak(
-                seen,
-                unwritten(seen) + stays,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
-        }
-        lot::line(self.address(), |line| {
-            // Kept shut until the line is served, if somebody's turn has come.
-            let bar = if self.turn_has_come(line) { BARRED } else { 0 };
-            self.update(|word| (unwritten(word) & !BARRED | bar) + stays);
-            self.serve(line);
-        });
+    #[inline]
+    pub(super) fn step_down(&self, owner: u32, stays: usize) {
+        let change = stays.wrapping_sub(written_by(owner));
+        self.has_left(self.word.fetch_add(change, Ordering::Release));
     }
 
-    /// Makes `change` of the word. AcqRel: passes on to an heir what those before have done.
-    pub(super) fn update(&self, change: impl Fn(usize) -> usize) {
-        self.change_unless(0, Ordering::AcqRel, change);
+    /// What whoever has given up what it had taken owes those who wait, given the word before.
+    #[inline]
+    pub(super) fn has_left(&self, before: usize) {
+        if before & ASLEEP != 0 {
+            self.serve_after(before);
+        }
+    }
+
+    /// While a called waiter is trying, and no reader sleeps, the line is only looked at now and then.
+    #[cold]
+    fn serve_after(&self, before: usize) {
+        if before & READERS_ASLEEP != 0 || !is_looked_after(before) || is_time_to_look() {
+            self.serve_line();
+        }
     }
 
     pub(super) fn address(&self) -> usize {
@@ -305,9 +342,22 @@ pub(super) fn policy_of(word: usize) -> Policy {
     }
 }
 
-/// `word` after its upgradable reader has become the writer `owner`.
-pub(super) fn upgraded(word: usize, owner: u32) -> usize {
-    word & !(UPGRADABLE | UPGRADING) | written_by(owner)
+/// So often and with so many pauses between does [`RawRwLock::watch`] look.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 4 };
+const PAUSES: u32 = 8;
+
+/// Every so many times that one leaves beside a called waiter it looks whether somebody else is overdue.
+const LOOK_EVERY: u32 = if cfg!(loom) { 1 } else { 64 };
+
+std::thread_local! {
+    static LEAVINGS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// True once in a while: often enough to find who is overdue in time, too rarely to cost anything.
+fn is_time_to_look() -> bool {
+    let leavings = LEAVINGS.get().wrapping_add(1);
+    LEAVINGS.set(leavings);
+    leavings.is_multiple_of(LOOK_EVERY)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -317,7 +367,8 @@ mod tests {
 
     #[test]
     fn the_fields_of_the_word_do_not_overlap() {
-        let flags = WAITERS | WRITER | UPGRADABLE | BARRED | UPGRADING | CALLED | 3 << POLICY;
+        let asleep = READERS_ASLEEP | WRITERS_ASLEEP | CLAIMANT_ASLEEP;
+        let flags = asleep | CALLED | RESERVED | CLAIMED | UPGRADABLE | WRITER | 3 << POLICY;
         assert_eq!(flags, READER - 1);
         assert_eq!(flags & READERS, 0);
         assert_eq!(written_by(u32::MAX) & (READERS | flags), WRITER);
@@ -334,7 +385,7 @@ mod tests {
         lock.word.store(FULL, Ordering::Relaxed);
         let refused = |read: &dyn Fn()| catch_unwind(AssertUnwindSafe(read)).is_err();
         assert!(refused(&|| lock.read(Location::caller())));
-        assert!(refused(&|| assert!(lock.try_read(SHUT))));
+        assert!(refused(&|| assert!(lock.try_read(shut_to_readers))));
         assert_eq!(lock.load(), FULL);
         // The last one that there is room for.
         lock.word.store(FULL - READER, Ordering::Relaxed);

@@ -1,52 +1,24 @@
 //! What the engine is told about reading, writing and upgrading.
 //!
-//! A waiter that was called has stood at the front once, so it is not stopped by BARRED any more. Until
-//! it comes in, lines up again or resigns, CALLED stands in the word for it, and others rely on it to see
-//! to those who wait.
+//! A waiter that was called for what at most one has is not stopped by who merely waits any more. Until it
+//! has its way, lines up again or resigns, CALLED stands in the word for it, and others rely on it to see to
+//! those who wait. A writer that has CLAIMED the lock is as good as inside: it serves the others when it
+//! gives the claim up. Both debts are paid when the request is dropped, at the latest: a waker that panics
+//! ends a poll anywhere.
 
 use super::Policy;
 use super::raw::{
-    BARRED, CALLED, KIND, READERS, RawRwLock, SHARED, SHUT, UPGRADABLE, UPGRADING, WAITERS, WRITER,
-    one_more, policy_of, unwritten, written_by,
+    CALLED, CLAIMANT_ASLEEP, CLAIMED, KIND, READERS, READERS_ASLEEP, RESERVED, RawRwLock, TAKEN,
+    UPGRADABLE, WRITER, WRITERS_ASLEEP, one_more, policy_of, shut_to_readers, unwritten,
+    written_by,
 };
-use super::serve::{COMPETE, HANDED, TO_READ, TO_READ_UPGRADABLE, TO_WRITE, upgrader};
+use super::serve::{CLAIM, HANDED, TO_GO_IN, TO_READ, TO_READ_UPGRADABLE, TO_WRITE, WISH};
 use crate::GaveUp;
 use crate::platform::atomic::Ordering;
 use crate::wait::lot::Line;
 use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
 use std::mem;
 use std::panic::Location;
-
-impl RawRwLock {
-    /// Marks the word for a waiter as long as a bit of `taken` is set, taking `used` off. False if none
-    /// is.
-    fn mark_while(&self, taken: usize, used: usize, mark: impl Fn(usize) -> usize) -> bool {
-        let mut seen = self.load();
-        while seen & taken != 0 {
-            match self.word.compare_exchange_weak(
-                seen,
-                seen & !used | WAITERS | mark(seen),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => seen = now,
-            }
-        }
-        false
-    }
-
-    /// A called waiter that lines up again: calls the readers who can come in although it cannot.
-    fn call_others(&self, line: &mut Line<'_>) {
-        if self.load() & (WRITER | UPGRADING) == 0 {
-            self.call_shared(line);
-        }
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.load() & WAITERS != 0
-    }
-}
 
 /// The flag that goes when a request that may have been called has its way.
 fn used(called: bool) -> usize {
@@ -77,29 +49,54 @@ pub(super) fn run_within<R: Request<Output = ()>>(
 /// Wants to read, plainly or upgradably.
 pub(crate) struct ReadRequest<'a> {
     lock: &'a RawRwLock,
-    /// Which bits keep it out.
-    shut: usize,
-    upgradable: bool,
-    /// It has been called, and CALLED in the word may mean this one.
+    wish: Wish,
+    /// It has been called for the upgradable place, and CALLED in the word may mean this one.
     called: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Plain,
+    Recursive,
+    Upgradable,
+    /// It has been called once: those who wait are not before it any more.
+    UpgradableNow,
+}
+
 impl<'a> ReadRequest<'a> {
-    pub(super) fn new(lock: &'a RawRwLock, shut: usize) -> ReadRequest<'a> {
+    pub(super) fn new(lock: &'a RawRwLock) -> ReadRequest<'a> {
+        ReadRequest::wishing(lock, Wish::Plain)
+    }
+
+    pub(super) fn recursive(lock: &'a RawRwLock) -> ReadRequest<'a> {
+        ReadRequest::wishing(lock, Wish::Recursive)
+    }
+
+    pub(super) fn upgradable(lock: &'a RawRwLock) -> ReadRequest<'a> {
+        ReadRequest::wishing(lock, Wish::Upgradable)
+    }
+
+    fn wishing(lock: &'a RawRwLock, wish: Wish) -> ReadRequest<'a> {
         ReadRequest {
             lock,
-            shut,
-            upgradable: false,
+            wish,
             called: false,
         }
     }
 
-    pub(super) fn upgradable(lock: &'a RawRwLock) -> ReadRequest<'a> {
-        ReadRequest {
-            lock,
-            shut: SHUT | UPGRADABLE,
-            upgradable: true,
-            called: false,
+    fn is_upgradable(&self) -> bool {
+        matches!(self.wish, Wish::Upgradable | Wish::UpgradableNow)
+    }
+}
+
+impl Wish {
+    /// Which bits of `word` keep it out.
+    fn shut(self, word: usize) -> usize {
+        match self {
+            Wish::Plain => shut_to_readers(word),
+            Wish::Recursive => WRITER,
+            Wish::Upgradable => TAKEN | RESERVED | shut_to_readers(word),
+            Wish::UpgradableNow => TAKEN | RESERVED,
         }
     }
 }
@@ -115,30 +112,32 @@ impl Request for ReadRequest<'_> {
 
     #[inline]
     fn attempt(&mut self) -> Option<()> {
-        let used = used(self.called);
-        let is_in = if self.upgradable {
-            self.lock.take(self.shut, |word| word & !used | UPGRADABLE)
+        let (wish, used) = (self.wish, used(self.called));
+        let shut = |word| wish.shut(word);
+        let is_in = if self.is_upgradable() {
+            self.lock.take(shut, |word| word & !used | UPGRADABLE)
         } else {
-            self.lock.take(self.shut, |word| one_more(word) & !used)
+            self.lock.take(shut, one_more)
         };
-        if is_in && mem::take(&mut self.called) && self.lock.is_crowded() {
+        if is_in && mem::take(&mut self.called) && self.lock.load() & READERS_ASLEEP != 0 {
+            // By `PreferWriters`, readers have waited for us while we were called.
             self.lock.serve_line();
         }
         is_in.then_some(())
     }
 
+    /// Who keeps it out will be gone soon; fairness is the line's affair.
     fn crowded(&self) -> bool {
-        self.lock.is_crowded()
+        false
     }
 
-    fn enlist(&mut self, line: &mut Line<'_>) -> Option<usize> {
-        if !self.lock.mark_while(self.shut, used(self.called), |_| 0) {
-            return None;
-        }
-        if mem::take(&mut self.called) {
-            self.lock.call_others(line);
-        }
-        Some(if self.upgradable {
+    fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
+        let (wish, used) = (self.wish, used(self.called));
+        let must_wait = self.lock.change(Ordering::Relaxed, |word| {
+            (word & wish.shut(word) != 0).then_some(word & !used | READERS_ASLEEP)
+        });
+        self.called &= !must_wait;
+        must_wait.then_some(if self.is_upgradable() {
             TO_READ_UPGRADABLE
         } else {
             TO_READ
@@ -149,8 +148,10 @@ impl Request for ReadRequest<'_> {
         if token == HANDED {
             return Some(());
         }
-        self.called = true;
-        self.shut &= !BARRED;
+        if self.is_upgradable() {
+            self.called = true;
+            self.wish = Wish::UpgradableNow;
+        }
         self.attempt()
     }
 
@@ -161,58 +162,101 @@ impl Request for ReadRequest<'_> {
     }
 
     fn leave(&mut self, line: &mut Line<'_>, _tag: usize) {
-        self.lock.serve_instead(line);
+        if self.is_upgradable() {
+            self.lock.serve_instead(line);
+        } else {
+            self.lock.serve(line);
+        }
     }
 
     fn decline(&mut self, token: usize) {
-        match token {
-            COMPETE => self.lock.serve_line_instead(),
-            _ if self.upgradable => self.lock.unlock_upgradable(),
-            _ => self.lock.unlock_read(),
+        match (token, self.is_upgradable()) {
+            (HANDED, true) => self.lock.unlock_upgradable(),
+            (HANDED, false) => self.lock.unlock_read(),
+            (_, true) => self.lock.serve_line_instead(),
+            (_, false) => {}
         }
     }
 }
 
-/// So often a writer tries for itself while others read: a moment without readers is all it needs, and
-/// lining up costs them more than such a moment. Then it lines up, which keeps new readers out, instead of
-/// spinning on while they come and go.
-const TRIES_BESIDE_READERS: u32 = 6;
+impl Drop for ReadRequest<'_> {
+    fn drop(&mut self) {
+        self.resign();
+    }
+}
 
-/// Wants to write as `owner`.
+/// Wants to write as `owner`, perhaps from being the upgradable reader.
 pub(crate) struct WriteRequest<'a> {
     lock: &'a RawRwLock,
     owner: u32,
-    /// Which bits keep it out.
-    shut: usize,
+    /// What the word says for it already: CLAIMED, UPGRADABLE, both, or nothing.
+    has: usize,
     /// It has been called, and CALLED in the word may mean this one.
     called: bool,
-    tries: u32,
+    /// So many attempts leave the lock to the readers before one claims it.
+    patience: u8,
 }
+
+/// A call with a limit that has passed attempts twice, and is to change nothing if it fails.
+const POLLS: u8 = 2;
 
 impl<'a> WriteRequest<'a> {
     pub(super) fn new(lock: &'a RawRwLock, owner: u32) -> WriteRequest<'a> {
         WriteRequest {
             lock,
             owner,
-            shut: SHUT | SHARED,
+            has: 0,
             called: false,
-            tries: 0,
+            patience: 0,
         }
     }
 
-    /// BARRED, if this writer parks at the front of a lock that is read.
-    fn bar(&self, word: usize, line: &Line<'_>) -> usize {
-        let is_front = line.is_empty() || self.shut & BARRED == 0;
-        let bars = match policy_of(word) {
-            Policy::Balanced => is_front,
-            Policy::PreferReaders => false,
-            Policy::PreferWriters => true,
-        };
-        if bars && word & WRITER == 0 && word & SHARED != 0 {
-            BARRED
-        } else {
-            0
+    /// The caller is the upgradable reader.
+    pub(super) fn upgrade(lock: &'a RawRwLock, owner: u32) -> WriteRequest<'a> {
+        let mut request = WriteRequest::new(lock, owner);
+        request.has = UPGRADABLE;
+        request
+    }
+
+    /// For a call with a limit, which may have passed.
+    pub(super) fn patient(mut self) -> WriteRequest<'a> {
+        self.patience = POLLS;
+        self
+    }
+
+    /// Must it stand in line before it can even claim `word`?
+    fn is_behind(&self, word: usize) -> bool {
+        self.has == 0
+            && (word & (TAKEN | RESERVED) != 0
+                || (word & READERS != 0 && policy_of(word) == Policy::PreferReaders))
+    }
+
+    /// Goes in if nobody reads, or claims the lock. Went it in?
+    fn step(&mut self) -> bool {
+        let is_patient = self.patience > 0;
+        let mut goes_in = false;
+        let stepped = self.lock.change(Ordering::Acquire, |word| {
+            goes_in = word & READERS == 0;
+            if self.is_behind(word) {
+                None
+            } else if goes_in {
+                Some(self.stepped(word) & !self.has | written_by(self.owner))
+            } else {
+                let claims = !is_patient && self.has & CLAIMED == 0;
+                claims.then(|| self.stepped(word) | CLAIMED)
+            }
+        });
+        self.patience = self.patience.saturating_sub(1);
+        if stepped {
+            self.called = false;
+            self.has = if goes_in { 0 } else { self.has | CLAIMED };
         }
+        stepped && goes_in
+    }
+
+    /// The word after a step by which this request has its way.
+    fn stepped(&self, word: usize) -> usize {
+        word & !used(self.called)
     }
 }
 
@@ -225,107 +269,126 @@ impl Request for WriteRequest<'_> {
         self.lock.address()
     }
 
-    #[inline]
+    /// Goes in if nobody reads; else claims the lock, and goes in if the readers leave at once.
     fn attempt(&mut self) -> Option<()> {
-        self.tries += 1;
-        let (written, used) = (written_by(self.owner), used(self.called));
-        let is_in = self.lock.take(self.shut, |word| word & !used | written);
-        self.called &= !is_in;
-        is_in.then_some(())
+        if !self.step() {
+            if self.has & CLAIMED == 0 {
+                return None;
+            }
+            self.lock.watch(READERS);
+            if !self.step() {
+                return None;
+            }
+        }
+        Some(())
     }
 
+    /// Whoever is awake should have it before somebody is woken for it; fairness is the line's affair.
     fn crowded(&self) -> bool {
-        let word = self.lock.load();
-        let is_read = word & WRITER == 0 && word & SHARED != 0;
-        word & WAITERS != 0 || (is_read && self.tries >= TRIES_BESIDE_READERS)
+        false
     }
 
     fn enlist(&mut self, line: &mut Line<'_>) -> Option<usize> {
-        let bar = |word| self.bar(word, line);
-        if !self.lock.mark_while(self.shut, used(self.called), bar) {
+        let owner = (self.owner as usize) << WISH.count_ones();
+        let lines_up = self.lock.change(Ordering::Relaxed, |word| {
+            self.is_behind(word)
+                .then(|| self.stepped(word) | WRITERS_ASLEEP)
+        });
+        if lines_up {
+            if mem::take(&mut self.called) {
+                self.lock.call_beside_readers(line);
+            }
+            return Some(owner | TO_WRITE);
+        }
+        let waits = self.lock.change(Ordering::Relaxed, |word| {
+            (word & READERS != 0 && !self.is_behind(word))
+                .then(|| self.stepped(word) | CLAIMED | CLAIMANT_ASLEEP)
+        });
+        if !waits {
             return None;
         }
-        if mem::take(&mut self.called) && policy_of(self.lock.load()) == Policy::PreferReaders {
-            self.lock.call_others(line);
-        }
-        Some(TO_WRITE)
+        self.has |= CLAIMED;
+        self.called = false;
+        Some(owner | TO_GO_IN)
     }
 
     fn granted(&mut self, token: usize) -> Option<()> {
-        if token == HANDED {
-            return Some(());
+        match token {
+            HANDED => {
+                self.has = 0;
+                return Some(());
+            }
+            CLAIM => self.has = CLAIMED,
+            _ => self.called = true,
         }
-        self.called = true;
-        self.shut &= !BARRED;
         self.attempt()
     }
 
     fn resign(&mut self) {
+        if self.has & CLAIMED != 0 {
+            self.has &= !CLAIMED;
+            let before = self.lock.word.fetch_and(!CLAIMED, Ordering::Relaxed);
+            self.lock.has_left(before);
+        }
         if mem::take(&mut self.called) {
             self.lock.serve_line_instead();
         }
     }
 
-    fn leave(&mut self, line: &mut Line<'_>, _tag: usize) {
-        self.lock.serve_instead(line);
+    fn leave(&mut self, line: &mut Line<'_>, tag: usize) {
+        if tag & WISH == TO_WRITE {
+            return self.lock.serve_instead(line);
+        }
+        self.has &= UPGRADABLE;
+        // The last attempt is to claim nothing.
+        self.patience = 1;
+        // A writer can only be us: the lock was handed over after we had given up.
+        self.lock.change(Ordering::AcqRel, |word| {
+            let left = if word & WRITER != 0 {
+                unwritten(word) | self.has
+            } else {
+                word & !(CLAIMED | CLAIMANT_ASLEEP)
+            };
+            Some(left)
+        });
+        self.lock.serve(line);
     }
 
     fn decline(&mut self, token: usize) {
         match token {
-            COMPETE => self.lock.serve_line_instead(),
-            _ => self.lock.unlock_write(self.owner),
-        }
-    }
-}
-
-/// Is the upgradable reader, and wants to write as `owner`.
-pub(crate) struct UpgradeRequest<'a> {
-    pub(super) lock: &'a RawRwLock,
-    pub(super) owner: u32,
-}
-
-impl Request for UpgradeRequest<'_> {
-    type Output = ();
-    const KIND: &'static Kind = &KIND;
-    const AWAITED: Awaited = Awaited::Held;
-
-    fn address(&self) -> usize {
-        self.lock.address()
-    }
-
-    fn attempt(&mut self) -> Option<()> {
-        self.lock.try_upgrade(self.owner).then_some(())
-    }
-
-    /// Nobody is before it: who is parked waits for us.
-    fn crowded(&self) -> bool {
-        false
-    }
-
-    fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
-        self.lock
-            .mark_while(READERS, 0, |_| UPGRADING)
-            .then(|| upgrader(self.owner))
-    }
-
-    /// It is only ever handed, not called.
-    fn granted(&mut self, _token: usize) -> Option<()> {
-        Some(())
-    }
-
-    fn leave(&mut self, line: &mut Line<'_>, _tag: usize) {
-        // A writer can only be us: the lock was handed over after we had given up.
-        self.lock.update(|word| {
-            if word & WRITER != 0 {
-                unwritten(word) | UPGRADABLE
-            } else {
-                word & !UPGRADING
+            HANDED => {
+                let stays = mem::take(&mut self.has) & UPGRADABLE;
+                self.lock.step_down(self.owner, stays);
             }
-        });
-        self.lock.serve_instead(line);
+            CLAIM => self.has = CLAIMED,
+            _ => self.called = true,
+        }
+        self.resign();
     }
+}
 
-    fn decline(&mut self, _token: usize) {
-        self.lock.step_down(UPGRADABLE);
+impl Drop for WriteRequest<'_> {
+    fn drop(&mut self) {
+        self.resign();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A call whose limit has passed attempts twice, and a future whose waker panics may end anywhere.
+    #[test]
+    fn an_attempt_in_vain_leaves_no_claim() {
+        let lock = RawRwLock::new(Policy::Balanced);
+        assert!(lock.try_read(shut_to_readers));
+        let before = lock.load();
+        let mut poll = WriteRequest::new(&lock, 7).patient();
+        assert!(poll.attempt().is_none() && poll.attempt().is_none());
+        assert_eq!(lock.load(), before);
+        assert!(poll.attempt().is_none());
+        assert_eq!(lock.load(), before | CLAIMED);
+        drop(poll);
+        assert_eq!(lock.load(), before);
     }
 }

@@ -3,7 +3,7 @@
 use super::RwLock;
 use super::guard::{ReadGuard, TaskWriteGuard, WriteGuard};
 use super::raw::UPGRADABLE;
-use super::request::{ReadRequest, UpgradeRequest, run, run_within};
+use super::request::{ReadRequest, WriteRequest, run, run_within};
 use crate::GaveUp;
 use crate::sync::lock::{ByTask, ByThread, Holder, Id};
 use crate::wait::{Limit, WaitFuture};
@@ -84,7 +84,7 @@ pub struct UpgradableGuard<'a, T: ?Sized> {
 impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
     /// Blocks until the other readers have left, and writes. Nobody can write in between.
     ///
-    /// While it waits asleep no new reader enters, so it waits for those who are inside only (and for
+    /// While it waits no new reader enters, so it waits for those who are inside only (and for
     /// [`read_recursive`](RwLock::read_recursive)). If one of them is this thread, that is for ever.
     #[inline]
     #[track_caller]
@@ -121,7 +121,11 @@ impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
         limit: impl Into<Limit<'l>>,
     ) -> Result<WriteGuard<'a, T>, UpgradeError<'a, T>> {
         let by = ByThread::current();
-        match run_within(guard.request(by.id()), &limit.into(), Location::caller()) {
+        match run_within(
+            guard.request(by.id()).patient(),
+            &limit.into(),
+            Location::caller(),
+        ) {
             Ok(()) => Ok(WriteGuard::new(guard.into_lock(), by)),
             Err(why) => Err(UpgradeError { guard, why }),
         }
@@ -148,7 +152,7 @@ impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
         ReadGuard::new(lock)
     }
 
-    fn request(&self, owner: u32) -> UpgradeRequest<'a> {
+    fn request(&self, owner: u32) -> WriteRequest<'a> {
         self.lock.raw_upgrade(owner)
     }
 
@@ -161,19 +165,16 @@ impl<'a, T: ?Sized> UpgradableGuard<'a, T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    fn raw_upgrade(&self, owner: u32) -> UpgradeRequest<'_> {
-        UpgradeRequest {
-            lock: &self.raw,
-            owner,
-        }
+    fn raw_upgrade(&self, owner: u32) -> WriteRequest<'_> {
+        WriteRequest::upgrade(&self.raw, owner)
     }
 }
 
 impl<'a, T: ?Sized, H: Holder> WriteGuard<'a, T, H> {
     /// Goes on as the upgradable reader; nobody can write in between. Readers who wait are let in.
     pub fn downgrade_to_upgradable(guard: Self) -> UpgradableGuard<'a, T> {
-        let (lock, _) = guard.into_parts();
-        lock.raw.step_down(UPGRADABLE);
+        let (lock, holder) = guard.into_parts();
+        lock.raw.step_down(holder.id(), UPGRADABLE);
         UpgradableGuard { lock }
     }
 }
