@@ -72,6 +72,10 @@ fn turns_come_half_a_millisecond_apart() {
 fn a_limit_shorter_than_the_spin_is_not_late_by_it() {
     // What a waiter stays awake for before it sleeps.
     const AWAKE: Duration = Duration::from_micros(40);
+    // With a single processor nobody stays awake, and a sleep is as late as the system's timers.
+    if std::thread::available_parallelism().map_or(1, usize::from) == 1 {
+        return;
+    }
     watchdog(LIMIT, "a_limit_shorter_than_the_spin", || {
         let lock = Lock::new(());
         let _held = lock.lock();

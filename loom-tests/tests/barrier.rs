@@ -419,7 +419,7 @@ fn action_publishes() {
     model(
         "barrier: somebody goes on without what the action did",
         || {
-            let cell = std::sync::Arc::new(UnsafeCell::new(0));
+            let cell = Arc::new(UnsafeCell::new(0));
             let barrier = {
                 let cell = cell.clone();
                 // SAFETY: nobody reads before they are through. loom checks.

@@ -133,7 +133,11 @@ fn called_one_by_one() {
             let other = thread::spawn(come_and_go);
             come_and_go();
             other.join().unwrap();
-            let woken = || counts.each_ref().map(|count| count.0.load(Ordering::Relaxed));
+            let woken = || {
+                counts
+                    .each_ref()
+                    .map(|count| count.0.load(Ordering::Relaxed))
+            };
             assert_eq!(woken(), [1, 0]);
             drop(first);
             assert_eq!(woken(), [1, 1], "whoever leaves a call passes it on");

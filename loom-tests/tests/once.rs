@@ -4,6 +4,7 @@ use latchwork::model::Deadline;
 use latchwork::sync::Once;
 use latchwork::{CancelToken, GaveUp};
 use latchwork_loom_tests::model;
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -72,13 +73,39 @@ fn one_fails() {
                 let once = once.clone();
                 thread::spawn(move || *once.get_or_init(|| 1))
             };
-            match once.get_or_try_init(|| Err(())) {
-                Ok(value) => assert_eq!(*value, 1),
-                // The other one does, without help.
-                Err(()) => {}
+            // If it fails here, the other one makes it, without help.
+            if let Ok(value) = once.get_or_try_init(|| Err(())) {
+                assert_eq!(*value, 1);
             }
             assert_eq!(maker.join().unwrap(), 1);
             assert_eq!(loom::future::block_on(waiter), &1);
+        },
+    );
+}
+
+#[test]
+fn a_failure_publishes() {
+    model(
+        "once: an initialiser does not see what one that failed has done",
+        || {
+            let shared = Arc::new((Once::new(), UnsafeCell::new(0)));
+            let try_it = |(once, cell): &(Once<i32>, UnsafeCell<i32>)| {
+                // SAFETY: one initialiser at a time. loom checks.
+                let tries = || {
+                    cell.with_mut(|tries| unsafe {
+                        *tries += 1;
+                        *tries
+                    })
+                };
+                once.get_or_try_init(|| if tries() == 1 { Err(()) } else { Ok(2) })
+                    .is_ok()
+            };
+            let other = {
+                let shared = shared.clone();
+                thread::spawn(move || try_it(&shared))
+            };
+            let mine = try_it(&shared);
+            assert!(mine ^ other.join().unwrap(), "the first has failed");
         },
     );
 }
@@ -132,6 +159,35 @@ fn told_before_it_is_free() {
             });
             hasty.join().unwrap();
             passer.join().unwrap();
+            if once.get().is_none() {
+                assert!(poll_once(next.as_mut()).is_ready());
+            }
+        },
+    );
+}
+
+#[test]
+fn the_front_one_is_cancelled() {
+    model(
+        "once: the front one is cancelled when it is told, and the next is not told instead",
+        || {
+            let once = Arc::new(Once::new());
+            let token = CancelToken::new();
+            let hasty = {
+                let (once, token) = (once.clone(), token.clone());
+                thread::spawn(move || {
+                    let _ = once.get_or_init_within(&token, || 1);
+                })
+            };
+            let canceller = thread::spawn(move || token.cancel());
+            let mut next = Box::pin(once.get_or_init_async(|| async { 1 }));
+            let _ = once.get_or_try_init(|| {
+                // Perhaps behind the hasty one.
+                assert!(poll_once(next.as_mut()).is_pending());
+                Err(())
+            });
+            hasty.join().unwrap();
+            canceller.join().unwrap();
             if once.get().is_none() {
                 assert!(poll_once(next.as_mut()).is_ready());
             }

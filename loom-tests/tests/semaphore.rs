@@ -486,3 +486,52 @@ fn raised_capacity_against_wait() {
         },
     );
 }
+
+#[test]
+fn one_too_many_to_count() {
+    model(
+        "semaphore: a permit that is one too many to count leaves an acquirer asleep",
+        || {
+            let semaphore = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+            let dropper = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || {
+                    let permit = semaphore.acquire().unwrap();
+                    semaphore.release(1).unwrap();
+                    drop(permit);
+                })
+            };
+            let acquirer = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.acquire().unwrap().forget())
+            };
+            dropper.join().unwrap();
+            acquirer.join().unwrap();
+            let missing = Semaphore::MAX_PERMITS - semaphore.available();
+            assert!(missing <= 1, "{missing} are gone");
+        },
+    );
+}
+
+#[test]
+fn two_too_many_to_count() {
+    model(
+        "semaphore: two permits and a release that are too many to count make a full count empty",
+        || {
+            let semaphore = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+            let droppers: Vec<_> = (0..2)
+                .map(|_| {
+                    let semaphore = semaphore.clone();
+                    thread::spawn(move || {
+                        // None if the other's is being taken out of the count again.
+                        let permit = semaphore.try_acquire().ok();
+                        let _ = semaphore.release(1);
+                        drop(permit);
+                    })
+                })
+                .collect();
+            droppers.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(semaphore.available(), Semaphore::MAX_PERMITS);
+        },
+    );
+}

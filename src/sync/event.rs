@@ -81,7 +81,8 @@ impl Event {
         // the flag after it and then looks.
         let has_been_set = self.word.fetch_or(SET, Ordering::AcqRel) & SET != 0;
         // Asked for one bit, the processor need not loop. A mark that was there before is there still,
-        // unless somebody has seen to the line.
+        // unless nobody is left in the line; one that has come since stands for somebody who is
+        // released here or by the next `set`.
         if !has_been_set && self.word.load(Ordering::Relaxed) & WAITERS != 0 {
             self.release();
         }
@@ -93,7 +94,9 @@ impl Event {
     #[cold]
     fn release(&self) {
         lot::line(self.address(), |line| {
-            let word = self.word.load(Ordering::Relaxed);
+            // Acquire: the flag may have been cleared and put up again since, and what that setter did
+            // must be visible to those we release in its stead.
+            let word = self.word.load(Ordering::Acquire);
             // A clear takes down what was up, and counts.
             let was_up = |began| word & SET != 0 || is_before(began, generation(word));
             line.grant_where(|began| was_up(began).then_some(0));

@@ -28,7 +28,8 @@ use std::sync::Arc;
 ///
 /// # Cost
 ///
-/// As a `Semaphore`. Size: one `usize`, so the capacity has a limit,
+/// As a `Semaphore`, but a permit goes back with a load and a compare-and-swap, because the capacity
+/// is checked. Size: one `usize`, so the capacity has a limit,
 /// [`MAX_CAPACITY`](BoundedSemaphore::MAX_CAPACITY).
 ///
 /// # Source

@@ -70,8 +70,7 @@ macro_rules! permit {
             #[inline]
             fn drop(&mut self) {
                 if self.n > 0 {
-                    // Refused only if somebody has released permits that nobody had.
-                    let _ = self.of.raw().release(self.n);
+                    self.of.raw().give_back(self.n);
                 }
             }
         }

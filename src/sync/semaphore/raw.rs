@@ -11,15 +11,14 @@
 use super::error::Refused;
 use super::word::{Bound, Bounded, CALLED, CLOSED, FAIR, FLAGS, RESERVED, WAITERS};
 use crate::platform::atomic::{AtomicUsize, Ordering};
-use crate::platform::const_fn;
+use crate::platform::{const_fn, spin_hint};
 use crate::wait::TASK;
-use crate::wait::lot::{self, Front, Line};
+use crate::wait::lot::{self, Line};
 use std::marker::PhantomData;
 use std::ptr;
-use std::time::Duration;
 
-/// A waiter that has waited this long is not overtaken any more.
-const RESERVE_AFTER: Duration = Duration::from_micros(500);
+/// So many pauses, of about 10 ns each, after a lost race for the word.
+const STAND_BACK: usize = 8;
 
 /// Grant tokens: the permits are yours; there were enough a moment ago, try; none for you any more.
 pub(super) const SERVED: usize = 0;
@@ -82,7 +81,11 @@ impl<B: Bound> RawSemaphore<B> {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Some(Ok(())),
-                Err(now) => seen = now,
+                // Somebody works with the word: let that core go on for a moment, both get more done.
+                Err(_) => {
+                    stand_back();
+                    seen = self.word.load(Ordering::Relaxed);
+                }
             }
         }
     }
@@ -104,12 +107,49 @@ impl<B: Bound> RawSemaphore<B> {
                 Err(now) => seen = now,
             }
         }
-        // Who is called to compete and has not done it yet will look at the line for us; but it
-        // must not be left to a newcomer what is kept for the front waiter.
-        if seen & WAITERS != 0 && seen & (CALLED | RESERVED) != CALLED {
-            self.look_at_line();
+        if seen & WAITERS != 0 {
+            self.serve_after(seen);
         }
         Ok(())
+    }
+
+    /// Gives back `n` permits that have been taken. So there is room for them, unless somebody has
+    /// released permits that nobody had: those that are too many have no effect.
+    #[inline]
+    pub(super) fn give_back(&self, n: usize) {
+        if B::CAPACITY_BITS != 0 {
+            // Nobody must get hold of more than the capacity, not even for a moment.
+            let _ = self.release(n);
+            return;
+        }
+        // Blind, since a load so soon after a locked instruction costs half as much again. Release as
+        // in `release`.
+        let before = self.word.fetch_add(n << B::SHIFT, Ordering::Release);
+        let is_over = B::count(before.wrapping_add(n << B::SHIFT)) < 0;
+        if before & WAITERS != 0 || is_over {
+            self.has_given_back(before, n, is_over);
+        }
+    }
+
+    #[cold]
+    fn has_given_back(&self, mut before: usize, n: usize, is_over: bool) {
+        if is_over {
+            // Meanwhile the count was negative: nobody took anything or gave more, and who has lined up
+            // because of it is in the word by now.
+            before = self.word.fetch_sub(n << B::SHIFT, Ordering::Relaxed);
+        }
+        if before & WAITERS != 0 {
+            self.serve_after(before);
+        }
+    }
+
+    /// Who is called to compete and has not done it yet will look at the line for us; but it must not
+    /// be left to a newcomer what is kept for the front waiter.
+    #[cold]
+    fn serve_after(&self, before: usize) {
+        if before & (CALLED | RESERVED) != CALLED {
+            self.look_at_line();
+        }
     }
 
     #[cold]
@@ -128,9 +168,12 @@ impl<B: Bound> RawSemaphore<B> {
         // What the waiter called here is to find in the count.
         let mut left_to_win = 0;
         let mut seen = self.word.load(Ordering::Relaxed);
+        // Asked once a waiter: to be told so counts as a turn.
+        let mut is_due = None;
         while let Some(front) = line.front() {
             let n = front.tag;
-            let is_kept = seen & FAIR != 0 || is_overdue(&front);
+            let is_kept =
+                seen & (FAIR | RESERVED) != 0 || *is_due.get_or_insert_with(|| line.is_due(&front));
             let is_last = !line.has_second();
             if B::in_count(seen) < n + left_to_win {
                 let reserved = if is_kept { RESERVED } else { 0 };
@@ -140,7 +183,12 @@ impl<B: Bound> RawSemaphore<B> {
                 }
                 continue;
             }
-            let marks = if is_last { WAITERS | RESERVED } else { 0 };
+            // What it was due, and what was kept for it, is not the next one's.
+            let marks = match (is_last, seen & FAIR != 0) {
+                (true, _) => WAITERS | RESERVED,
+                (false, true) => 0,
+                (false, false) => RESERVED,
+            };
             if is_kept || front.thread == TASK || left_to_win > 0 {
                 match self.replace(seen, (seen & !marks) - (n << B::SHIFT)) {
                     Ok(now) => seen = now,
@@ -149,25 +197,24 @@ impl<B: Bound> RawSemaphore<B> {
                         continue;
                     }
                 }
+                is_due = None;
                 if !line.grant_front(SERVED) {
                     // It has given up; so these go to the next.
                     seen = self.put_back(n);
                 }
             } else if seen & CALLED != 0 {
                 // The called one will look at the line.
-                match self.replace(seen, seen & !RESERVED) {
-                    Ok(_) => return,
-                    Err(now) => seen = now,
-                }
+                return;
             } else {
                 // Before the call: who is called may compete at once.
-                match self.replace(seen, seen & !(marks | RESERVED) | CALLED) {
+                match self.replace(seen, seen & !marks | CALLED) {
                     Ok(now) => seen = now,
                     Err(now) => {
                         seen = now;
                         continue;
                     }
                 }
+                is_due = None;
                 if line.grant_front(COMPETE) {
                     left_to_win = n;
                 } else {
@@ -382,11 +429,10 @@ pub(super) fn refused(token: usize) -> Refused {
     }
 }
 
-/// Overtaken for so long, or (there is no time in a model) so often, that it is its turn.
-fn is_overdue(front: &Front) -> bool {
-    if cfg!(loom) {
-        front.again
-    } else {
-        front.since.elapsed() >= RESERVE_AFTER
+/// Passes the time in which another core takes a permit and gives it back.
+#[cold]
+fn stand_back() {
+    if !cfg!(loom) {
+        (0..STAND_BACK).for_each(|_| spin_hint());
     }
 }

@@ -93,8 +93,7 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
 
     fn decline(&mut self, token: usize) {
         match token {
-            // Refused only if somebody has released permits that nobody had.
-            SERVED => drop(self.raw().release(self.n)),
+            SERVED => self.raw().give_back(self.n),
             COMPETE => self.raw().resign(),
             _ => {}
         }

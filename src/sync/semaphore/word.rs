@@ -58,6 +58,10 @@ pub trait Bound: 'static {
     /// `word` with `n` permits more, if so many can have been out.
     #[inline]
     fn add(word: usize, n: usize) -> Option<usize> {
+        if Self::CAPACITY_BITS == 0 && Self::count(word) < 0 {
+            // Somebody has just given back one too many, and is about to take it out again.
+            return None;
+        }
         let room = Self::capacity_in(word) as isize - Self::count(word);
         (n <= room as usize).then(|| word.wrapping_add(n << Self::SHIFT))
     }
