@@ -12,9 +12,10 @@
 
 use super::waiter::{CANCELLED, GRANTED, Waiter, Wake};
 use super::{Request, TASK};
-use crate::platform::{Moment, Mutex};
+use crate::platform::{Moment, Mutex, thread_local};
 use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::ptr;
 use std::task::Waker;
 use std::time::Duration;
@@ -107,6 +108,22 @@ loom::lazy_static! {
 #[cfg(loom)]
 pub(crate) fn let_time_pass() {
     LONG_AFTER.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// While a called waiter is trying, nobody else is called. Every so often whoever lets go looks at the
+/// line all the same.
+const LOOK_EVERY: u32 = if cfg!(loom) { 2 } else { 64 };
+
+thread_local! {
+    static TIMES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// True once in a while: often enough to find who is overdue in time, too rarely to cost anything.
+pub(crate) fn is_time_to_look() -> bool {
+    TIMES.with(|times| {
+        times.set(times.get().wrapping_add(1));
+        times.get().is_multiple_of(LOOK_EVERY)
+    })
 }
 
 type Wakes = SmallVec<[Wake; 4]>;

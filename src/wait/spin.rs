@@ -30,9 +30,9 @@ pub(crate) enum Awaited {
 }
 
 /// Turns made of so many pauses, of about 10 ns each.
-const PAUSING: usize = 3;
-const FOR_HELD: [u8; PAUSING] = [8, 32, 32];
-const FOR_NEWS: [u8; PAUSING] = [2, 4, 8];
+const PAUSING: usize = 2;
+const FOR_HELD: [u8; PAUSING] = [32, 48];
+const FOR_NEWS: [u8; PAUSING] = [4, 8];
 /// How long a wait stays awake: about what a sleep would cost.
 const AWAKE: Duration = Duration::from_micros(40);
 /// After so many turns with the same number of yields, the number doubles.

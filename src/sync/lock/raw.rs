@@ -5,10 +5,9 @@
 
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
-use crate::platform::{self, const_fn};
-use crate::wait::lot::{self, Line};
+use crate::platform::const_fn;
+use crate::wait::lot::{self, Line, is_time_to_look};
 use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
-use std::cell::Cell;
 use std::panic::Location;
 use std::ptr;
 
@@ -29,9 +28,6 @@ const RAW: u32 = 16;
 const OWNER: u32 = 5;
 /// What stays when the lock is freed.
 const LASTING: u32 = WAITERS | CALLED | RESERVED | FAIR;
-
-/// Every so many unlocks beside a called waiter look whether somebody else is overdue.
-const LOOK_EVERY: u32 = if cfg!(loom) { 2 } else { 64 };
 
 /// Grant tokens: the lock is yours; or: it is free, come and try.
 const HANDED: usize = 0;
@@ -276,18 +272,6 @@ fn marks(word: u32) -> u32 {
     } else {
         WAITERS
     }
-}
-
-platform::thread_local! {
-    static UNLOCKS: Cell<u32> = const { Cell::new(0) };
-}
-
-/// True once in a while: often enough to find who is overdue in time, too rarely to cost anything.
-fn is_time_to_look() -> bool {
-    UNLOCKS.with(|unlocks| {
-        unlocks.set(unlocks.get().wrapping_add(1));
-        unlocks.get().is_multiple_of(LOOK_EVERY)
-    })
 }
 
 /// Wants the lock for `owner`.

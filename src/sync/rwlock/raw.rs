@@ -8,7 +8,7 @@ use super::request::{ReadRequest, WriteRequest, run};
 use crate::platform::atomic::{AtomicUsize, Ordering};
 use crate::platform::{const_fn, spin_hint};
 use crate::wait::Kind;
-use std::cell::Cell;
+use crate::wait::lot::is_time_to_look;
 use std::panic::Location;
 use std::ptr;
 
@@ -345,20 +345,6 @@ pub(super) fn policy_of(word: usize) -> Policy {
 /// So often and with so many pauses between does [`RawRwLock::watch`] look.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 4 };
 const PAUSES: u32 = 8;
-
-/// Every so many times that one leaves beside a called waiter it looks whether somebody else is overdue.
-const LOOK_EVERY: u32 = if cfg!(loom) { 1 } else { 64 };
-
-std::thread_local! {
-    static LEAVINGS: Cell<u32> = const { Cell::new(0) };
-}
-
-/// True once in a while: often enough to find who is overdue in time, too rarely to cost anything.
-fn is_time_to_look() -> bool {
-    let leavings = LEAVINGS.get().wrapping_add(1);
-    LEAVINGS.set(leavings);
-    leavings.is_multiple_of(LOOK_EVERY)
-}
 
 #[cfg(all(test, not(loom)))]
 mod tests {
