@@ -19,7 +19,7 @@ pub(crate) trait Request {
     /// How to spend the time before sleeping.
     const AWAITED: Awaited = Awaited::News;
 
-    /// Where to wait: the address of the primitive's word, an `AtomicUsize` that the request borrows.
+    /// Where to wait: the address of the primitive's word, an atomic that the request borrows.
     fn address(&self) -> usize;
 
     /// Does it at once if that is possible. Cheap when it isn't, so it may be called in a spin.
@@ -32,7 +32,7 @@ pub(crate) trait Request {
     /// line; `None` when there is no need to, because another attempt may succeed.
     fn enlist(&mut self, line: &mut Line<'_>) -> Option<usize>;
 
-    /// Called between linking and sleeping, with no lock held.
+    /// Called between linking and sleeping, with no lock held. Must not panic: the node is in the line.
     fn parked(&mut self) {}
 
     /// A granter gave `token`. `None`: it was only a call to try again, and the try failed.
