@@ -201,9 +201,12 @@ impl RawLock {
     #[cold]
     fn serve(&self) {
         lot::line(self.address(), |line| {
+            // Asked once a waiter: to be told so counts as a turn.
+            let mut told = None;
             while let Some(front) = line.front() {
                 let seen = self.word.load(Ordering::Relaxed);
-                let is_due = seen & RESERVED != 0 || line.is_due(&front);
+                let is_due =
+                    seen & RESERVED != 0 || *told.get_or_insert_with(|| line.is_due(&front));
                 if seen >> OWNER != 0 {
                     if !is_due || self.swap(seen, seen | RESERVED) {
                         return;
@@ -215,6 +218,7 @@ impl RawLock {
                         if line.grant_front(HANDED) {
                             return;
                         }
+                        told = None;
                         // It had given up. The lock is ours in its name: on to the next. Relaxed: nothing
                         // was done with it, and what the last unlock released is still to be had here.
                         self.word.fetch_and(LASTING, Ordering::Relaxed);
@@ -225,6 +229,7 @@ impl RawLock {
                     if line.grant_front(COMPETE) {
                         return;
                     }
+                    told = None;
                     self.word.fetch_and(!CALLED, Ordering::Relaxed);
                 }
             }
