@@ -437,5 +437,10 @@ mod tests {
         assert_eq!(queue.try_get(), Some(2));
         assert!(queue.get_within(Duration::from_millis(1)).is_err());
         assert_eq!(word(), 0, "gave up");
+        queue.put(3);
+        lot::line(queue.shared.address(), |line| {
+            assert!(queue.request().enlist(line).is_none());
+        });
+        assert_eq!(word(), 0, "marked and saw that it need not wait");
     }
 }
