@@ -49,8 +49,8 @@ const MARK: usize = 1;
 /// queue.
 ///
 /// It does one thing: items go in at one end and come out at the other. There is no bound, no shutdown
-/// and no account of tasks. If you need one of them, take [`Queue::unbounded`], which has the rest of
-/// Python's `queue.Queue` at the price of a short lock; for a bound, [`Queue::bounded`].
+/// and no account of tasks. If you need one of them, take a [`Queue`](super::Queue), bounded or not: it
+/// has them all, at the price of a short lock.
 ///
 /// # Re-entrancy
 ///

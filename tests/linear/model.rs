@@ -32,9 +32,21 @@ pub enum How {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     Put(How, Item),
+    AtFront(How, Item),
+    PutMany(How, Vec<Item>),
     Get(How),
+    GetMany(How, usize),
+    Peek,
+    Drain,
+    /// Gets the next item and puts it again, in one operation.
+    Rotate,
     Len,
     IsFull,
+    SetCapacity(Option<usize>),
+    TaskDone,
+    Unfinished,
+    /// How many have been put, and how many were in it at most.
+    Stats,
     Shutdown(Shutdown),
     /// Take what is left, by whatever does that when nobody else is there. Of a queue, the last thing.
     Rest,
@@ -44,10 +56,14 @@ pub enum Op {
 pub enum Ret {
     Done,
     Got(Item),
+    All(Vec<Item>),
+    Seen(Option<Item>),
     No(Why),
+    /// With what was not put.
+    Refused(Why, Vec<Item>),
     Number(usize),
+    Numbers(usize, usize),
     Is(bool),
-    Left(Vec<Item>),
 }
 
 /// Why not.
@@ -59,6 +75,8 @@ pub enum Why {
     /// A future that has not resolved.
     Pending,
     ShutDown,
+    /// More is acknowledged than was put.
+    TooOften,
 }
 
 /// One operation on a queue, as it was seen.
@@ -81,6 +99,9 @@ pub struct Model {
     capacity: usize,
     /// The next to leave is the first.
     items: Vec<Item>,
+    unfinished: usize,
+    put: usize,
+    high_water: usize,
     is_shut: bool,
 }
 
@@ -90,11 +111,14 @@ impl Model {
             order,
             capacity: capacity.unwrap_or(usize::MAX),
             items: Vec::new(),
+            unfinished: 0,
+            put: 0,
+            high_water: 0,
             is_shut: false,
         }
     }
 
-    /// The wrong one to take, but for a queue of one item.
+    /// The wrong one to take, but from a queue of one item.
     pub fn take_last(&mut self) -> Option<Item> {
         self.items.pop()
     }
@@ -103,13 +127,53 @@ impl Model {
         self.items.len() >= self.capacity
     }
 
-    fn insert(&mut self, item: Item) {
-        let place = match self.order {
+    /// Where an item goes.
+    fn place(&self, item: &Item) -> usize {
+        match self.order {
             Order::Fifo => self.items.len(),
             Order::Lifo => 0,
             Order::Priority => self.items.partition_point(|other| other.rank <= item.rank),
-        };
+        }
+    }
+
+    fn put(&mut self, place: usize, item: Item) {
         self.items.insert(place, item);
+        self.unfinished += 1;
+        self.put += 1;
+        self.high_water = self.high_water.max(self.items.len());
+    }
+
+    /// What a put says that cannot be done.
+    fn refusal(&self, how: How) -> Option<Why> {
+        match self.is_shut {
+            true => Some(Why::ShutDown),
+            false => self.is_full().then(|| how.in_vain()),
+        }
+    }
+
+    /// What a get says that finds nothing.
+    fn nothing(&self, how: How) -> Why {
+        match self.is_shut {
+            true => Why::ShutDown,
+            false => how.in_vain(),
+        }
+    }
+
+    fn put_many(&mut self, how: How, items: &[Item]) -> Ret {
+        for (n, item) in items.iter().enumerate() {
+            match self.refusal(how) {
+                None => self.put(self.place(item), *item),
+                // They are gone with the future.
+                Some(Why::Pending) => return Ret::No(Why::Pending),
+                Some(why) => return Ret::Refused(why, items[n..].to_vec()),
+            }
+        }
+        Ret::Done
+    }
+
+    fn take_back(&mut self) -> Ret {
+        self.unfinished = self.unfinished.saturating_sub(self.items.len());
+        Ret::All(std::mem::take(&mut self.items))
     }
 }
 
@@ -119,25 +183,44 @@ impl Spec for Model {
 
     fn apply(&mut self, op: &Op) -> Ret {
         match *op {
-            Op::Put(..) if self.is_shut => Ret::No(Why::ShutDown),
-            Op::Put(how, _) if self.is_full() => Ret::No(how.in_vain()),
-            Op::Put(_, item) => {
-                self.insert(item);
-                Ret::Done
+            Op::Put(how, item) | Op::AtFront(how, item) => match self.refusal(how) {
+                Some(why) => return Ret::No(why),
+                None => {
+                    let is_first = matches!(op, Op::AtFront(..));
+                    self.put(if is_first { 0 } else { self.place(&item) }, item);
+                }
+            },
+            Op::PutMany(how, ref items) => return self.put_many(how, items),
+            Op::Get(how) if self.items.is_empty() => return Ret::No(self.nothing(how)),
+            Op::Get(_) => return Ret::Got(self.items.remove(0)),
+            Op::GetMany(how, _) if self.items.is_empty() => return Ret::No(self.nothing(how)),
+            Op::GetMany(_, max) => {
+                return Ret::All(self.items.drain(..max.min(self.items.len())).collect());
             }
-            Op::Get(_) if !self.items.is_empty() => Ret::Got(self.items.remove(0)),
-            Op::Get(_) if self.is_shut => Ret::No(Why::ShutDown),
-            Op::Get(how) => Ret::No(how.in_vain()),
-            Op::Len => Ret::Number(self.items.len()),
-            Op::IsFull => Ret::Is(self.is_full()),
-            Op::Rest => Ret::Left(std::mem::take(&mut self.items)),
-            Op::Shutdown(how) => {
+            Op::Peek => return Ret::Seen(self.items.first().copied()),
+            Op::Drain => return Ret::All(std::mem::take(&mut self.items)),
+            Op::Rotate if self.items.is_empty() => {}
+            Op::Rotate => {
+                let item = self.items.remove(0);
+                self.items.insert(self.place(&item), item);
+            }
+            Op::Len => return Ret::Number(self.items.len()),
+            Op::IsFull => return Ret::Is(self.is_full()),
+            Op::SetCapacity(capacity) => self.capacity = capacity.unwrap_or(usize::MAX),
+            Op::TaskDone if self.unfinished == 0 => return Ret::No(Why::TooOften),
+            Op::TaskDone => self.unfinished -= 1,
+            Op::Unfinished => return Ret::Number(self.unfinished),
+            Op::Stats => return Ret::Numbers(self.put, self.high_water),
+            Op::Shutdown(Shutdown::Drain) => {
                 self.is_shut = true;
-                Ret::Left(match how {
-                    Shutdown::Drain => Vec::new(),
-                    Shutdown::Immediate => std::mem::take(&mut self.items),
-                })
+                return Ret::All(Vec::new());
             }
+            Op::Shutdown(Shutdown::Immediate) => {
+                self.is_shut = true;
+                return self.take_back();
+            }
+            Op::Rest => return self.take_back(),
         }
+        Ret::Done
     }
 }

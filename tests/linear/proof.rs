@@ -170,11 +170,11 @@ fn items_out_of_nowhere_are_found() {
 fn lost_items_and_wrong_counts_are_found() {
     rejected(
         &fifo(),
-        &in_turn(&[(put(1), Ret::Done), (Op::Rest, Ret::Left(vec![]))]),
+        &in_turn(&[(put(1), Ret::Done), (Op::Rest, Ret::All(vec![]))]),
     );
     accepted(
         &fifo(),
-        &in_turn(&[(put(1), Ret::Done), (Op::Rest, Ret::Left(vec![item(1)]))]),
+        &in_turn(&[(put(1), Ret::Done), (Op::Rest, Ret::All(vec![item(1)]))]),
     );
     rejected(
         &fifo(),
@@ -213,7 +213,7 @@ fn a_bound_that_is_not_kept_is_found() {
 fn a_shutdown_that_is_not_kept_is_found() {
     let shut = |how, left: &[u32]| {
         let left = left.iter().map(|&n| item(n)).collect();
-        (Op::Shutdown(how), Ret::Left(left))
+        (Op::Shutdown(how), Ret::All(left))
     };
     use Shutdown::{Drain, Immediate};
     rejected(&fifo(), &in_turn(&[shut(Drain, &[]), (put(1), Ret::Done)]));
@@ -282,7 +282,7 @@ fn ret() -> impl Strategy<Value = Ret> {
         Just(EMPTY),
         Just(SHUT),
         (0usize..3).prop_map(Ret::Number),
-        proptest::collection::vec(item(), 0..2).prop_map(Ret::Left),
+        proptest::collection::vec(item(), 0..2).prop_map(Ret::All),
     ]
 }
 
@@ -414,7 +414,7 @@ fn rounds_to_find(fault: Fault, order: Order) -> Option<usize> {
             fault,
             operations: AtomicUsize::new(operations),
         };
-        let history = history_of(&subject, Menu::Everything, seed);
+        let history = history_of(&subject, &Menu::NO_FRONT, seed);
         operations = subject.operations.into_inner();
         linearize(&start, &history).is_err()
     })

@@ -3,67 +3,144 @@
 use super::model::{How, Item, Model, Op, Ret, Why};
 use super::record::Subject;
 use crate::common::poll;
-use latchwork::queue::{GetError, PutError, Queue, SimpleQueue};
+use latchwork::queue::{BlockingQueue, Discipline, GetError, LifoQueue, PutError, Queue, SimpleQueue};
 use latchwork::{GaveUp, Shutdown};
 use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// Polls once, and drops.
-fn once<F: Future>(future: F) -> Poll<F::Output> {
-    poll(pin!(future), Waker::noop())
-}
-
-fn put(how: How, item: Item, done: Result<(), PutError<Item>>) -> Ret {
-    let (why, refused) = match done {
-        Ok(()) => return Ret::Done,
-        Err(PutError::Full(refused)) => (Why::NotNow, refused),
-        Err(PutError::TimedOut(refused)) => (Why::TimedOut, refused),
-        Err(PutError::ShutDown(refused)) => (Why::ShutDown, refused),
-        Err(other) => panic!("nobody cancels {how:?}: {other}"),
+/// `$object.$operation($argument)` by one of its faces. `None` is a future that has not resolved.
+macro_rules! by {
+    ($how:expr, $object:expr, $try:ident, $within:ident, $async:ident $(, $argument:expr)?) => {
+        match $how {
+            How::Try => Some($object.$try($($argument)?)),
+            How::Within(n) => Some($object.$within($($argument,)? Duration::from_micros(n.into()))),
+            How::Poll => once($object.$async($($argument)?)),
+        }
     };
-    assert_eq!(refused, item, "what was refused is what comes back");
-    Ret::No(why)
 }
 
-fn got(how: How, got: Result<Item, GetError>) -> Ret {
-    match got {
-        Ok(item) => Ret::Got(item),
-        Err(GetError::Empty) => Ret::No(Why::NotNow),
-        Err(GetError::TimedOut) => Ret::No(Why::TimedOut),
-        Err(GetError::ShutDown) => Ret::No(Why::ShutDown),
-        Err(other) => panic!("nobody cancels {how:?}: {other}"),
+/// Polls once, and drops.
+fn once<F: Future>(future: F) -> Option<F::Output> {
+    match poll(pin!(future), Waker::noop()) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
     }
 }
 
-fn micros(n: u16) -> Duration {
-    Duration::from_micros(n.into())
+/// Why something was not put, and what has come back.
+fn refused<T>(error: PutError<T>) -> (Why, T) {
+    let why = match error {
+        PutError::Full(_) => Why::NotNow,
+        PutError::TimedOut(_) => Why::TimedOut,
+        PutError::ShutDown(_) => Why::ShutDown,
+        other => panic!("nobody cancels: {other}"),
+    };
+    (why, error.into_inner())
+}
+
+fn put<T: Into<Item>>(item: Item, done: Option<Result<(), PutError<T>>>) -> Ret {
+    match done {
+        None => Ret::No(Why::Pending),
+        Some(Ok(())) => Ret::Done,
+        Some(Err(error)) => {
+            let (why, same) = refused(error);
+            assert_eq!(same.into(), item, "what was refused is what comes back");
+            Ret::No(why)
+        }
+    }
+}
+
+fn got<T>(done: Option<Result<T, GetError>>, ret: impl Fn(T) -> Ret) -> Ret {
+    Ret::No(match done {
+        Some(Ok(got)) => return ret(got),
+        None => Why::Pending,
+        Some(Err(GetError::Empty)) => Why::NotNow,
+        Some(Err(GetError::TimedOut)) => Why::TimedOut,
+        Some(Err(GetError::ShutDown)) => Why::ShutDown,
+        Some(Err(other)) => panic!("nobody cancels: {other}"),
+    })
+}
+
+fn all<T: Into<Item>>(items: impl IntoIterator<Item = T>) -> Vec<Item> {
+    items.into_iter().map(Into::into).collect()
+}
+
+/// What every blocking queue can do.
+fn run<D, T>(queue: &BlockingQueue<D>, op: &Op) -> Ret
+where
+    D: Discipline<Item = T>,
+    T: From<Item> + Into<Item> + Copy,
+{
+    match *op {
+        Op::Put(how, item) => {
+            let done = by!(how, queue, try_put, put_within, put_async, item.into());
+            put(item, done)
+        }
+        Op::PutMany(how, ref items) => {
+            let items: Vec<T> = items.iter().map(|&item| item.into()).collect();
+            match by!(how, queue, try_put_many, put_many_within, put_many_async, items) {
+                None => Ret::No(Why::Pending),
+                Some(Ok(())) => Ret::Done,
+                Some(Err(error)) => {
+                    let (why, rest) = refused(error);
+                    Ret::Refused(why, all(rest))
+                }
+            }
+        }
+        Op::Get(how) => {
+            let done = by!(how, queue, try_get, get_within, get_async);
+            got(done, |item| Ret::Got(item.into()))
+        }
+        Op::GetMany(how, max) => {
+            let done = by!(how, queue, try_get_many, get_many_within, get_many_async, max);
+            got(done, |items| Ret::All(all(items)))
+        }
+        Op::Peek => Ret::Seen(queue.peek(|&item| item.into())),
+        Op::Drain => Ret::All(all(queue.drain())),
+        Op::Rotate => {
+            queue.with_lock(|items| {
+                let next = items.pop();
+                next.into_iter().for_each(|item| items.push(item));
+            });
+            Ret::Done
+        }
+        Op::Len => Ret::Number(queue.len()),
+        Op::IsFull => Ret::Is(queue.is_full()),
+        Op::SetCapacity(capacity) => {
+            queue.set_capacity(capacity);
+            Ret::Done
+        }
+        Op::TaskDone => match queue.task_done() {
+            Ok(()) => Ret::Done,
+            Err(_) => Ret::No(Why::TooOften),
+        },
+        Op::Unfinished => Ret::Number(queue.unfinished()),
+        Op::Stats => {
+            let stats = queue.stats();
+            Ret::Numbers(stats.put as usize, stats.high_water)
+        }
+        Op::Shutdown(how) => Ret::All(all(queue.shutdown(how))),
+        Op::Rest => Ret::All(all(queue.shutdown(Shutdown::Immediate))),
+        Op::AtFront(..) => unreachable!("on the menu of those only that have it"),
+    }
 }
 
 impl Subject<Model> for Queue<Item> {
     fn run(&self, op: &Op) -> Ret {
         match *op {
-            Op::Put(how, item) => match how {
-                How::Try => put(how, item, self.try_put(item)),
-                How::Within(n) => put(how, item, self.put_within(item, micros(n))),
-                How::Poll => match once(self.put_async(item)) {
-                    Poll::Ready(done) => put(how, item, done),
-                    Poll::Pending => Ret::No(Why::Pending),
-                },
-            },
-            Op::Get(how) => match how {
-                How::Try => got(how, self.try_get()),
-                How::Within(n) => got(how, self.get_within(micros(n))),
-                How::Poll => match once(self.get_async()) {
-                    Poll::Ready(done) => got(how, done),
-                    Poll::Pending => Ret::No(Why::Pending),
-                },
-            },
-            Op::Len => Ret::Number(self.len()),
-            Op::IsFull => Ret::Is(self.is_full()),
-            Op::Shutdown(how) => Ret::Left(self.shutdown(how)),
-            Op::Rest => Ret::Left(self.shutdown(Shutdown::Immediate)),
+            Op::AtFront(how, item) => {
+                let front = self.at_front();
+                put(item, by!(how, front, try_put, put_within, put_async, item))
+            }
+            _ => run(self, op),
         }
+    }
+}
+
+impl Subject<Model> for LifoQueue<Item> {
+    fn run(&self, op: &Op) -> Ret {
+        run(self, op)
     }
 }
 
@@ -76,20 +153,19 @@ impl Subject<Model> for SimpleQueue<Item> {
             }
             Op::Get(how) => match how {
                 How::Try => self.try_get().ok_or(Why::NotNow),
-                How::Within(n) => self.get_within(micros(n)).map_err(|why| {
-                    assert_eq!(why, GaveUp::TimedOut);
-                    Why::TimedOut
-                }),
-                How::Poll => match once(self.get_async()) {
-                    Poll::Ready(item) => Ok(item),
-                    Poll::Pending => Err(Why::Pending),
-                },
+                How::Within(n) => {
+                    let limit = Duration::from_micros(n.into());
+                    self.get_within(limit).map_err(|why| {
+                        assert_eq!(why, GaveUp::TimedOut);
+                        Why::TimedOut
+                    })
+                }
+                How::Poll => once(self.get_async()).ok_or(Why::Pending),
             }
             .map_or_else(Ret::No, Ret::Got),
             Op::Len => Ret::Number(self.len()),
-            Op::IsFull => Ret::Is(false),
-            Op::Rest => Ret::Left(self.drain()),
-            Op::Shutdown(_) => unreachable!("on the menu of those only that have it"),
+            Op::Rest => Ret::All(self.drain()),
+            _ => unreachable!("on the menu of those only that have it"),
         }
     }
 }
