@@ -254,6 +254,8 @@ impl<D: Discipline, P: Place<D>> Operation<D> for Put<D, P> {
 pub(super) struct PutMany<D: Discipline> {
     items: vec::IntoIter<D::Item>,
     offered: Offered,
+    /// Whether somebody stays with an item that is held out.
+    may_offer: bool,
 }
 
 impl<D: Discipline> PutMany<D> {
@@ -263,6 +265,15 @@ impl<D: Discipline> PutMany<D> {
         PutMany {
             items: items.into_iter(),
             offered: Offered(None),
+            may_offer: true,
+        }
+    }
+
+    /// For one attempt.
+    pub(super) fn at_once(self) -> PutMany<D> {
+        PutMany {
+            may_offer: false,
+            ..self
         }
     }
 
@@ -295,6 +306,7 @@ impl<D: Discipline> Operation<D> for PutMany<D> {
             return Some(Ok(()));
         }
         if state.capacity == 0
+            && self.may_offer
             && self.offered.0.is_none()
             && let Some(item) = self.items.next()
         {
