@@ -12,7 +12,7 @@ mod proof;
 use common::watchdog;
 use fastrand::Rng;
 use latchwork::Shutdown;
-use latchwork::queue::{Queue, SimpleQueue};
+use latchwork::queue::{LifoQueue, Queue, SimpleQueue};
 use linear::assert_linearizable;
 use linear::model::{How, Item, Model, Op, Order, Seen};
 use linear::record::{Subject, record};
@@ -26,53 +26,106 @@ const ROUNDS: u64 = 300;
 /// What a program may consist of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Menu {
-    Everything,
-    NoShutdown,
+    /// Put, get and len.
+    Simple,
+    /// What every blocking queue can do at one instant.
+    Blocking,
+    /// That, and puts at the front.
+    Fifo,
 }
 
-fn how(rng: &mut Rng) -> How {
-    match rng.u8(..8) {
-        0..4 => How::Try,
-        4..7 => How::Within(rng.choice([0, 20, 200]).unwrap()),
-        _ => How::Poll,
+/// Makes up programs.
+struct Author {
+    menu: Menu,
+    rng: Rng,
+    /// The number of the next item.
+    number: u32,
+    /// If there is to be a shutdown, after so many operations.
+    shutdown_in: Option<usize>,
+}
+
+impl Author {
+    fn new(menu: Menu, seed: u64) -> Author {
+        let mut rng = Rng::with_seed(seed);
+        // Some rounds have one. Nothing much happens afterwards.
+        let has_shutdown = menu != Menu::Simple && rng.u8(..4) == 0;
+        Author {
+            menu,
+            shutdown_in: has_shutdown.then(|| rng.usize(..20)),
+            rng,
+            number: 0,
+        }
+    }
+
+    fn choice<T: Clone, const N: usize>(&mut self, of: [T; N]) -> T {
+        of[self.rng.usize(..N)].clone()
+    }
+
+    fn how(&mut self) -> How {
+        match self.rng.u8(..8) {
+            0..4 => How::Try,
+            4..7 => How::Within(self.choice([0, 20, 200])),
+            _ => How::Poll,
+        }
+    }
+
+    fn item(&mut self) -> Item {
+        self.number += 1;
+        Item {
+            rank: self.rng.u8(..3),
+            number: self.number,
+        }
+    }
+
+    fn is_shutdown_due(&mut self) -> bool {
+        let left = self.shutdown_in.take();
+        self.shutdown_in = left.and_then(|left| left.checked_sub(1));
+        left == Some(0)
+    }
+
+    /// Of ten that are puts or gets, so many are puts.
+    fn operation(&mut self, puts: u8) -> Op {
+        if self.is_shutdown_due() {
+            return Op::Shutdown(self.choice([Shutdown::Drain, Shutdown::Immediate]));
+        }
+        let kind = self.rng.u8(..20);
+        if self.menu == Menu::Simple && kind == 19 {
+            return Op::Len;
+        }
+        if self.menu == Menu::Simple || kind < 12 {
+            return match self.rng.u8(..10) < puts {
+                true => Op::Put(self.how(), self.item()),
+                false => Op::Get(self.how()),
+            };
+        }
+        match kind {
+            // By the other faces it may put some now and some later.
+            12 => {
+                let n = self.rng.usize(1..=3);
+                Op::PutMany(How::Try, (0..n).map(|_| self.item()).collect())
+            }
+            13 => Op::GetMany(self.how(), self.rng.usize(1..=3)),
+            14 if self.menu == Menu::Fifo => Op::AtFront(self.how(), self.item()),
+            14 | 15 => self.choice([Op::Len, Op::IsFull]),
+            16 => self.choice([Op::Peek, Op::Stats, Op::Unfinished]),
+            17 => self.choice([Op::Drain, Op::Rotate]),
+            18 => Op::SetCapacity(self.choice([Some(1), Some(2), Some(4), None])),
+            _ => Op::TaskDone,
+        }
+    }
+
+    fn programs(mut self) -> Vec<Vec<Op>> {
+        // Some threads rather put, and some rather get.
+        const CASTS: [&[u8]; 4] = [&[8, 2, 5], &[5, 5, 5], &[7, 3, 5, 4], &[3, 3, 8, 8]];
+        let (cast, length) = (self.choice(CASTS), self.rng.usize(6..=10));
+        let mut program = |puts| (0..length).map(|_| self.operation(puts)).collect();
+        cast.iter().map(|&puts| program(puts)).collect()
     }
 }
 
-fn programs(menu: Menu, rng: &mut Rng) -> Vec<Vec<Op>> {
-    // Some rounds have one. Nothing much happens afterwards.
-    let has_shutdown = menu == Menu::Everything && rng.u8(..4) == 0;
-    let mut shutdown_in = has_shutdown.then(|| rng.usize(..20));
-    let casts: [&[u8]; 4] = [&[8, 2, 5], &[5, 5, 5], &[7, 3, 5, 4], &[3, 3, 8, 8]];
-    let (threads, length) = (rng.choice(casts).unwrap(), rng.usize(6..=10));
-    let mut number = 0;
-    let mut operation = |puts: u8| {
-        if let Some(left) = shutdown_in.take() {
-            if left == 0 {
-                let kinds = [Shutdown::Drain, Shutdown::Immediate];
-                return Op::Shutdown(rng.choice(kinds).unwrap());
-            }
-            shutdown_in = Some(left - 1);
-        }
-        match rng.u8(..11) {
-            10 => rng.choice([Op::Len, Op::IsFull]).unwrap(),
-            kind if kind < puts => {
-                number += 1;
-                let rank = rng.u8(..3);
-                Op::Put(how(rng), Item { rank, number })
-            }
-            _ => Op::Get(how(rng)),
-        }
-    };
-    // Some threads rather put, and some rather get: of ten operations, so many puts.
-    threads
-        .iter()
-        .map(|&puts| (0..length).map(|_| operation(puts)).collect())
-        .collect()
-}
-
-/// A history of one round's programs on `subject`, and what is left in it afterwards.
+/// A history of one round's programs on `subject`, and of what is left in it afterwards.
 fn history_of(subject: &impl Subject<Model>, menu: Menu, seed: u64) -> Vec<Seen> {
-    let programs = programs(menu, &mut Rng::with_seed(seed));
+    let programs = Author::new(menu, seed).programs();
     record(subject, seed, &programs, &[Op::Len, Op::Rest])
 }
 
@@ -102,16 +155,28 @@ fn all_linearizable<Q: Subject<Model>>(
 fn queue() {
     for capacity in [1, 2, 3] {
         let start = Model::new(Order::Fifo, Some(capacity));
-        all_linearizable("Queue, bounded", Menu::Everything, start, move || {
+        all_linearizable("Queue, bounded", Menu::Fifo, start, move || {
             Queue::bounded(capacity)
         });
     }
     let start = Model::new(Order::Fifo, None);
-    all_linearizable("Queue", Menu::Everything, start, Queue::unbounded);
+    all_linearizable("Queue", Menu::Fifo, start, Queue::unbounded);
+}
+
+#[test]
+fn lifo_queue() {
+    for capacity in [1, 2, 3] {
+        let start = Model::new(Order::Lifo, Some(capacity));
+        all_linearizable("LifoQueue, bounded", Menu::Blocking, start, move || {
+            LifoQueue::bounded(capacity)
+        });
+    }
+    let start = Model::new(Order::Lifo, None);
+    all_linearizable("LifoQueue", Menu::Blocking, start, LifoQueue::unbounded);
 }
 
 #[test]
 fn simple_queue() {
     let start = Model::new(Order::Fifo, None);
-    all_linearizable("SimpleQueue", Menu::NoShutdown, start, SimpleQueue::new);
+    all_linearizable("SimpleQueue", Menu::Simple, start, SimpleQueue::new);
 }

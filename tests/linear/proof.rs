@@ -414,7 +414,7 @@ fn rounds_to_find(fault: Fault, order: Order) -> Option<usize> {
             fault,
             operations: AtomicUsize::new(operations),
         };
-        let history = history_of(&subject, &Menu::NO_FRONT, seed);
+        let history = history_of(&subject, Menu::Fifo, seed);
         operations = subject.operations.into_inner();
         linearize(&start, &history).is_err()
     })

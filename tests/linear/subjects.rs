@@ -3,7 +3,9 @@
 use super::model::{How, Item, Model, Op, Ret, Why};
 use super::record::Subject;
 use crate::common::poll;
-use latchwork::queue::{BlockingQueue, Discipline, GetError, LifoQueue, PutError, Queue, SimpleQueue};
+use latchwork::queue::{
+    BlockingQueue, Discipline, GetError, LifoQueue, PutError, Queue, SimpleQueue,
+};
 use latchwork::{GaveUp, Shutdown};
 use std::pin::pin;
 use std::task::{Poll, Waker};
@@ -79,7 +81,14 @@ where
         }
         Op::PutMany(how, ref items) => {
             let items: Vec<T> = items.iter().map(|&item| item.into()).collect();
-            match by!(how, queue, try_put_many, put_many_within, put_many_async, items) {
+            match by!(
+                how,
+                queue,
+                try_put_many,
+                put_many_within,
+                put_many_async,
+                items
+            ) {
                 None => Ret::No(Why::Pending),
                 Some(Ok(())) => Ret::Done,
                 Some(Err(error)) => {
@@ -93,7 +102,14 @@ where
             got(done, |item| Ret::Got(item.into()))
         }
         Op::GetMany(how, max) => {
-            let done = by!(how, queue, try_get_many, get_many_within, get_many_async, max);
+            let done = by!(
+                how,
+                queue,
+                try_get_many,
+                get_many_within,
+                get_many_async,
+                max
+            );
             got(done, |items| Ret::All(all(items)))
         }
         Op::Peek => Ret::Seen(queue.peek(|&item| item.into())),
