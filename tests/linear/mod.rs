@@ -110,10 +110,11 @@ impl<S: Spec> Search<'_, S> {
 
 /// Fails with the whole story if the history is not linearizable.
 #[track_caller]
-pub fn assert_linearizable<S: Spec>(about: &dyn fmt::Display, start: &S, history: &History<S>)
-where
-    S: Debug,
-{
+pub fn assert_linearizable<S: Spec + Debug>(
+    about: &dyn fmt::Display,
+    start: &S,
+    history: &History<S>,
+) {
     if let Err(best) = linearize(start, history) {
         panic!("{about}: not linearizable\n{}", Story(start, history, best));
     }

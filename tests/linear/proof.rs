@@ -293,7 +293,7 @@ fn blur() -> impl Strategy<Value = Blur> {
         Blur {
             op,
             ends: (from, to),
-            happens: from + (u32::from(to - from) * u32::from(part) >> 16) as u16,
+            happens: from + ((u32::from(to - from) * u32::from(part)) >> 16) as u16,
             lie,
         }
     })
