@@ -10,12 +10,14 @@ mod linear;
 
 use common::watchdog;
 use latchwork::Shutdown;
-use latchwork::queue::{LifoQueue, Queue, SimpleQueue};
+use latchwork::queue::{GetError, LifoQueue, Queue, SimpleQueue};
 use linear::Spec;
 use linear::model::{How, Item, Model, Op, Order};
 use linear::record::Subject;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use std::pin::pin;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -139,6 +141,26 @@ fn queue() {
 fn rendezvous_without_anybody_else() {
     let queue = |_| Queue::bounded(0);
     behaves_like_the_model(Order::Fifo, rendezvous(), &SIGHTS, Just(Some(0)), queue);
+}
+
+#[test]
+fn what_a_future_offers_at_a_rendezvous_is_there_to_be_got() {
+    let queue = Queue::bounded(0);
+    let (mut one, mut two) = (pin!(queue.put_async(1)), pin!(queue.put_many_async([2, 3])));
+    assert!(common::poll(one.as_mut(), Waker::noop()).is_pending());
+    assert!(common::poll(two.as_mut(), Waker::noop()).is_pending());
+    assert_eq!((queue.try_get(), queue.try_get()), (Ok(1), Ok(2)));
+    assert_eq!(queue.try_get(), Err(GetError::Empty), "the third is next");
+    assert_eq!(
+        common::poll(one.as_mut(), Waker::noop()),
+        Poll::Ready(Ok(()))
+    );
+    assert!(common::poll(two.as_mut(), Waker::noop()).is_pending());
+    assert_eq!(queue.try_get(), Ok(3));
+    assert_eq!(
+        common::poll(two.as_mut(), Waker::noop()),
+        Poll::Ready(Ok(()))
+    );
 }
 
 #[test]

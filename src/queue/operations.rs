@@ -23,9 +23,13 @@ fn get_looks_possible(sight: &Sight) -> bool {
     sight.len.load(Ordering::Relaxed) > 0 || sight.is_shut.load(Ordering::Relaxed)
 }
 
+/// At a rendezvous, what has not been offered yet is to be offered.
 fn put_looks_possible(sight: &Sight, offered: &Offered) -> bool {
     let room = match offered.0 {
-        None => sight.len.load(Ordering::Relaxed) < sight.capacity.load(Ordering::Relaxed),
+        None => {
+            let capacity = sight.capacity.load(Ordering::Relaxed);
+            capacity == 0 || sight.len.load(Ordering::Relaxed) < capacity
+        }
         Some(number) => is_before(number, sight.taken.load(Ordering::Relaxed)),
     };
     room || sight.is_shut.load(Ordering::Relaxed)
@@ -33,7 +37,7 @@ fn put_looks_possible(sight: &Sight, offered: &Offered) -> bool {
 
 fn put_is_possible<D: Discipline>(state: &State<D>, offered: &Offered) -> bool {
     let room = match offered.0 {
-        None => state.has_room(),
+        None => state.capacity == 0 || state.has_room(),
         Some(number) => state.has_taken(number),
     };
     room || state.is_shut
@@ -277,6 +281,11 @@ impl<D: Discipline> PutMany<D> {
         }
     }
 
+    /// Is nothing left, not even in the queue's hands?
+    fn is_done(&self) -> bool {
+        self.offered.0.is_none() && self.items.as_slice().is_empty()
+    }
+
     /// What has not been put.
     fn left(&mut self, state: &mut State<D>) -> Vec<D::Item> {
         let offered = self.offered.withdraw(state);
@@ -291,7 +300,7 @@ impl<D: Discipline> Operation<D> for PutMany<D> {
 
     fn run(&mut self, state: &mut State<D>) -> Option<Self::Output> {
         self.offered.is_taken(state);
-        if self.offered.0.is_none() && self.items.as_slice().is_empty() {
+        if self.is_done() {
             return Some(Ok(()));
         }
         if state.is_shut {
@@ -302,7 +311,7 @@ impl<D: Discipline> Operation<D> for PutMany<D> {
             state.items.push(item);
             state.count_put(1);
         }
-        if self.items.as_slice().is_empty() && self.offered.0.is_none() {
+        if self.is_done() {
             return Some(Ok(()));
         }
         if state.capacity == 0
@@ -316,11 +325,11 @@ impl<D: Discipline> Operation<D> for PutMany<D> {
     }
 
     fn is_possible(&self, state: &State<D>) -> bool {
-        put_is_possible(state, &self.offered)
+        self.is_done() || put_is_possible(state, &self.offered)
     }
 
     fn looks_possible(&self, sight: &Sight) -> bool {
-        put_looks_possible(sight, &self.offered)
+        self.is_done() || put_looks_possible(sight, &self.offered)
     }
 
     fn tag(&self) -> usize {
