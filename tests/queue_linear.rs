@@ -14,7 +14,7 @@ use fastrand::Rng;
 use latchwork::Shutdown;
 use latchwork::queue::{LifoQueue, Queue, SimpleQueue};
 use linear::assert_linearizable;
-use linear::model::{How, Item, Model, Op, Order, Seen};
+use linear::model::{How, Item, Model, Op, Order, Ret, Seen, Why};
 use linear::record::{Subject, record};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ const ROUNDS: u64 = 300;
 /// What a program may consist of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Menu {
+    /// Put and get.
+    HandToHand,
     /// Put, get and len.
     Simple,
     /// What every blocking queue can do at one instant.
@@ -48,7 +50,8 @@ impl Author {
     fn new(menu: Menu, seed: u64) -> Author {
         let mut rng = Rng::with_seed(seed);
         // Some rounds have one. Nothing much happens afterwards.
-        let has_shutdown = menu != Menu::Simple && rng.u8(..4) == 0;
+        let may_shut = matches!(menu, Menu::Blocking | Menu::Fifo);
+        let has_shutdown = may_shut && rng.u8(..4) == 0;
         Author {
             menu,
             shutdown_in: has_shutdown.then(|| rng.usize(..20)),
@@ -92,7 +95,7 @@ impl Author {
         if self.menu == Menu::Simple && kind == 19 {
             return Op::Len;
         }
-        if self.menu == Menu::Simple || kind < 12 {
+        if matches!(self.menu, Menu::HandToHand | Menu::Simple) || kind < 12 {
             return match self.rng.u8(..10) < puts {
                 true => Op::Put(self.how(), self.item()),
                 false => Op::Get(self.how()),
@@ -179,4 +182,51 @@ fn lifo_queue() {
 fn simple_queue() {
     let start = Model::new(Order::Fifo, None);
     all_linearizable("SimpleQueue", Menu::Simple, start, SimpleQueue::new);
+}
+
+/// At a rendezvous a put is over when its item has been taken, so a history is right if each item that was put
+/// was got once, and by somebody who was there at the same time.
+#[test]
+fn rendezvous() {
+    watchdog(LIMIT, "rendezvous", || {
+        let mut meetings = 0;
+        for seed in seeds() {
+            let history = history_of(&Queue::bounded(0), Menu::HandToHand, seed);
+            let got = |item| {
+                history
+                    .iter()
+                    .filter(move |seen| seen.ret == Ret::Got(item))
+            };
+            let Some(Ret::All(left)) = history.last().map(|last| last.ret.clone()) else {
+                unreachable!("the last operation takes what is left")
+            };
+            let mut gets = 0;
+            for put in &history {
+                let Op::Put(how, item) = put.op else { continue };
+                let takers: Vec<_> = got(item).collect();
+                let expected = match put.ret {
+                    // What is left was left by one who did not wait, for a getter who did not either.
+                    Ret::Done if how == How::Try && left.contains(&item) => 0..=0,
+                    Ret::Done => 1..=1,
+                    // Taken or not, before the future was dropped.
+                    Ret::No(Why::Pending) => 0..=1,
+                    _ => 0..=0,
+                };
+                let n = takers.len();
+                assert!(expected.contains(&n), "seed {seed}: {put:?} and {takers:?}");
+                gets += takers.len();
+                let met = |get: &&Seen| put.called < get.returned && get.called < put.returned;
+                assert!(
+                    how == How::Try || takers.iter().all(met),
+                    "seed {seed}: {put:?} and {takers:?} never met"
+                );
+            }
+            let all = history
+                .iter()
+                .filter(|seen| matches!(seen.ret, Ret::Got(_)));
+            assert_eq!(all.count(), gets, "seed {seed}: nothing comes from nowhere");
+            meetings += gets;
+        }
+        assert!(meetings as u64 > ROUNDS, "{meetings} meetings show little");
+    });
 }
