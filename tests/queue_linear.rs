@@ -113,7 +113,10 @@ impl Author {
             16 => self.choice([Op::Peek, Op::Stats, Op::Unfinished]),
             17 => self.choice([Op::Drain, Op::Rotate]),
             18 => Op::SetCapacity(self.choice([Some(1), Some(2), Some(4), None])),
-            _ => Op::TaskDone,
+            _ => match self.rng.u8(..3) {
+                0 => Op::Join(self.how()),
+                _ => Op::TaskDone,
+            },
         }
     }
 

@@ -54,6 +54,7 @@ fn blocking() -> impl Strategy<Value = Op> {
         6 => (how(), items()).prop_map(|(how, items)| Op::PutMany(how, items)),
         5 => (how(), 1usize..5).prop_map(|(how, max)| Op::GetMany(how, max)),
         5 => Just(Op::TaskDone),
+        3 => how().prop_map(Op::Join),
         3 => capacity.prop_map(Op::SetCapacity),
         2 => Just(Op::Rotate),
         1 => Just(Op::Drain),

@@ -44,6 +44,8 @@ pub enum Op {
     IsFull,
     SetCapacity(Option<usize>),
     TaskDone,
+    /// Wait until everything is acknowledged.
+    Join(How),
     Unfinished,
     /// How many have been put, and how many were in it at most.
     Stats,
@@ -209,6 +211,8 @@ impl Spec for Model {
             Op::SetCapacity(capacity) => self.capacity = capacity.unwrap_or(usize::MAX),
             Op::TaskDone if self.unfinished == 0 => return Ret::No(Why::TooOften),
             Op::TaskDone => self.unfinished -= 1,
+            Op::Join(how) if self.unfinished > 0 => return Ret::No(how.in_vain()),
+            Op::Join(_) => {}
             Op::Unfinished => return Ret::Number(self.unfinished),
             Op::Stats => return Ret::Numbers(self.put, self.high_water),
             Op::Shutdown(Shutdown::Drain) => {

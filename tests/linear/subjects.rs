@@ -64,6 +64,11 @@ fn got<T>(done: Option<Result<T, GetError>>, ret: impl Fn(T) -> Ret) -> Ret {
     })
 }
 
+fn timed_out(why: GaveUp) -> Why {
+    assert_eq!(why, GaveUp::TimedOut, "nobody cancels");
+    Why::TimedOut
+}
+
 fn all<T: Into<Item>>(items: impl IntoIterator<Item = T>) -> Vec<Item> {
     items.into_iter().map(Into::into).collect()
 }
@@ -131,6 +136,17 @@ where
             Ok(()) => Ret::Done,
             Err(_) => Ret::No(Why::TooOften),
         },
+        Op::Join(how) => {
+            let done = match how {
+                How::Try => queue.try_join().then_some(()).ok_or(Why::NotNow),
+                How::Within(n) => {
+                    let limit = Duration::from_micros(n.into());
+                    queue.join_within(limit).map_err(timed_out)
+                }
+                How::Poll => once(queue.join_async()).ok_or(Why::Pending),
+            };
+            done.map_or_else(Ret::No, |()| Ret::Done)
+        }
         Op::Unfinished => Ret::Number(queue.unfinished()),
         Op::Stats => {
             let stats = queue.stats();
@@ -171,10 +187,7 @@ impl Subject<Model> for SimpleQueue<Item> {
                 How::Try => self.try_get().ok_or(Why::NotNow),
                 How::Within(n) => {
                     let limit = Duration::from_micros(n.into());
-                    self.get_within(limit).map_err(|why| {
-                        assert_eq!(why, GaveUp::TimedOut);
-                        Why::TimedOut
-                    })
+                    self.get_within(limit).map_err(timed_out)
                 }
                 How::Poll => once(self.get_async()).ok_or(Why::Pending),
             }
