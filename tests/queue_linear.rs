@@ -12,10 +12,11 @@ mod proof;
 use common::watchdog;
 use fastrand::Rng;
 use latchwork::Shutdown;
-use latchwork::queue::{LifoQueue, Queue, SimpleQueue};
+use latchwork::queue::{BlockingQueue, LifoQueue, Queue, SimpleQueue};
 use linear::assert_linearizable;
 use linear::model::{How, Item, Model, Op, Order, Ret, Seen, Why};
 use linear::record::{Subject, record};
+use linear::subjects::ByRank;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -179,6 +180,16 @@ fn lifo_queue() {
     }
     let start = Model::new(Order::Lifo, None);
     all_linearizable("LifoQueue", Menu::Blocking, start, LifoQueue::unbounded);
+}
+
+#[test]
+fn discipline_of_ones_own() {
+    for capacity in [Some(1), Some(3), None] {
+        let start = Model::new(Order::Priority, capacity);
+        all_linearizable("BlockingQueue", Menu::Blocking, start, move || {
+            BlockingQueue::with_discipline(ByRank::default(), capacity)
+        });
+    }
 }
 
 #[test]

@@ -10,10 +10,11 @@ mod linear;
 
 use common::watchdog;
 use latchwork::Shutdown;
-use latchwork::queue::{GetError, LifoQueue, Queue, SimpleQueue};
+use latchwork::queue::{BlockingQueue, GetError, LifoQueue, Queue, SimpleQueue};
 use linear::Spec;
 use linear::model::{How, Item, Model, Op, Order};
 use linear::record::Subject;
+use linear::subjects::ByRank;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::pin::pin;
@@ -171,6 +172,12 @@ fn lifo_queue() {
         None => LifoQueue::unbounded(),
     };
     behaves_like_the_model(Order::Lifo, blocking(), &SIGHTS, capacities(), queue);
+}
+
+#[test]
+fn discipline_of_ones_own() {
+    let queue = |capacity| BlockingQueue::with_discipline(ByRank::default(), capacity);
+    behaves_like_the_model(Order::Priority, blocking(), &SIGHTS, capacities(), queue);
 }
 
 #[test]

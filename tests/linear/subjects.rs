@@ -176,6 +176,38 @@ impl Subject<Model> for LifoQueue<Item> {
     }
 }
 
+/// The smallest rank first, and the oldest of one rank: an order that is not the crate's.
+#[derive(Default)]
+pub struct ByRank(Vec<Item>);
+
+impl Discipline for ByRank {
+    type Item = Item;
+
+    fn push(&mut self, item: Item) {
+        // The next to leave is the last.
+        let place = self.0.partition_point(|other| other.rank > item.rank);
+        self.0.insert(place, item);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        self.0.pop()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn peek(&self) -> Option<&Item> {
+        self.0.last()
+    }
+}
+
+impl Subject<Model> for BlockingQueue<ByRank> {
+    fn run(&self, op: &Op) -> Ret {
+        run(self, op)
+    }
+}
+
 impl Subject<Model> for SimpleQueue<Item> {
     fn run(&self, op: &Op) -> Ret {
         match *op {
