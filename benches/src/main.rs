@@ -3,10 +3,13 @@
 //! `groups/` says what is measured and with whom, `run` takes the contenders in turn and makes
 //! ratios of their figures, `report` prints and writes them. `instructions` counts instead.
 
+mod flow;
 mod groups;
 mod instructions;
+mod place;
 mod report;
 mod run;
+mod usage;
 mod work;
 
 use groups::GROUPS;

@@ -11,14 +11,19 @@
 
 mod operations;
 
-use crate::groups::{lock, queue};
+use crate::groups::{lock, priority, queue};
 use std::env;
 use std::hint::black_box;
 use std::io;
 use std::process::{Command, ExitCode};
 
 /// What is counted. A group has its table beside its contenders, and a line here.
-const TABLES: &[&[Operation]] = &[lock::OPERATIONS, operations::ALONE, queue::OPERATIONS];
+const TABLES: &[&[Operation]] = &[
+    lock::OPERATIONS,
+    operations::ALONE,
+    queue::OPERATIONS,
+    priority::OPERATIONS,
+];
 
 /// One thing that somebody can do over and over with nobody in the way.
 pub struct Operation {
