@@ -5,7 +5,7 @@ use super::queue::{Channel, END, Measure, measures, peer, put_get};
 use crate::flow::{self, flow};
 use crate::instructions::Operation;
 use crate::run::{Metric, Workload};
-use measures::{Alone, STEP, numbers, receivers};
+use measures::{Alone, STEP, filled, numbers, receivers};
 use parking_lot::{Condvar, Mutex};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -220,9 +220,7 @@ impl Measure<u64> for Throughput {
             threads,
             level,
         } = self;
-        let (sender, receiver) = C::open(None);
-        let mut first = numbers(0, STEP);
-        (0..level.first()).for_each(|_| C::put(&sender, first()));
+        let (sender, receiver) = filled::<C>(None, level.first());
         let (put, got) = (&Counts::of(threads), &Counts::of(threads));
         let over = &AtomicBool::new(false);
 

@@ -178,11 +178,13 @@ const fn alone<C: Channel<u64>>() -> Operation {
 
 /// One thread puts and gets, with so many items left inside.
 pub fn put_get<C: Channel<u64>>(times: u64, capacity: Option<usize>, inside: u64) {
-    let (sender, receiver) = C::open(capacity);
-    (0..inside).for_each(|number| C::put(&sender, number));
     let mut item = 0;
-    repeat(times, (sender, receiver), |(sender, receiver)| {
-        C::put(sender, item);
-        item = C::get(receiver) + 1;
-    });
+    repeat(
+        times,
+        measures::filled::<C>(capacity, inside),
+        |(sender, receiver)| {
+            C::put(sender, item);
+            item = C::get(receiver) + 1;
+        },
+    );
 }
