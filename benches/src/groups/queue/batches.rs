@@ -37,15 +37,13 @@ impl Way for Single {
     }
 }
 
-#[cfg(feature = "batches")]
 struct Together;
 
-#[cfg(feature = "batches")]
 impl Way for Together {
     #[inline]
     fn put(queue: &Queue<u64>, first: u64) {
-        let items = (first..first + BATCH).collect();
-        queue.put_many(items).expect("nobody has shut it down yet");
+        let put = queue.put_many(first..first + BATCH);
+        put.expect("nobody has shut it down yet");
     }
     #[inline]
     fn get(queue: &Queue<u64>) -> Option<u64> {
@@ -74,7 +72,6 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
 
 fn versus(name: &str, metrics: &[Metric], measure: impl Measure) -> Workload {
     let workload = Workload::new(name, metrics);
-    #[cfg(feature = "batches")]
     let workload = workload.ours(move || measure.of::<Together>());
     workload.peer("(own) single operations", move || measure.of::<Single>())
 }

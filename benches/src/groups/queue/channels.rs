@@ -5,9 +5,6 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
 
-/// Whether `Queue::bounded(0)` is a rendezvous. Until it is, ours has no part in those workloads.
-const RENDEZVOUS: bool = false;
-
 pub struct Ours;
 
 impl<T: Item> Channel<T> for Ours {
@@ -20,9 +17,6 @@ impl<T: Item> Channel<T> for Ours {
             latchwork::queue::Queue::bounded,
         );
         (queue.clone(), queue)
-    }
-    fn offers(capacity: Option<usize>, _getters: usize) -> bool {
-        RENDEZVOUS || capacity != Some(0)
     }
     #[inline]
     fn put(queue: &Self::Sender, item: T) {

@@ -85,16 +85,13 @@ pub fn peer<T: Item, C: Channel<T>>(workload: Workload, measure: impl Measure<T>
 
 /// Everybody who has such a queue, at one workload.
 fn everybody<T: Item>(name: &str, metrics: &[Metric], measure: impl Measure<T>) -> Workload {
-    let mut workload = Workload::new(name, metrics);
-    if <Ours as Channel<T>>::offers(measure.capacity(), measure.getters()) {
-        workload = workload.ours(move || measure.of::<Ours>());
-    }
-    workload = peer::<T, Crossbeam>(workload, measure);
-    workload = peer::<T, Flume>(workload, measure);
-    workload = peer::<T, Kanal>(workload, measure);
-    workload = peer::<T, StdBounded>(workload, measure);
-    workload = peer::<T, StdUnbounded>(workload, measure);
-    workload = peer::<T, AsyncChannel>(workload, measure);
+    let workload = Workload::new(name, metrics).ours(move || measure.of::<Ours>());
+    let workload = peer::<T, Crossbeam>(workload, measure);
+    let workload = peer::<T, Flume>(workload, measure);
+    let workload = peer::<T, Kanal>(workload, measure);
+    let workload = peer::<T, StdBounded>(workload, measure);
+    let workload = peer::<T, StdUnbounded>(workload, measure);
+    let workload = peer::<T, AsyncChannel>(workload, measure);
     peer::<T, ParkingLot>(workload, measure)
 }
 
