@@ -36,13 +36,8 @@ impl Flowed {
 
 /// Runs each putter and each getter in a thread of its own. A putter is called until `sample` is
 /// over; then `end` is, which tells the getters in whatever way they know. A getter is called until
-/// it returns `None` instead of the number of items it got.
-pub fn flow<P, G>(
-    sample: Duration,
-    putters: &mut [P],
-    getters: &mut [G],
-    end: impl FnOnce(),
-) -> Flowed
+/// it returns `None` instead of the number of items it got. They are dropped when all are through.
+pub fn flow<P, G>(sample: Duration, putters: Vec<P>, getters: Vec<G>, end: impl FnOnce()) -> Flowed
 where
     P: FnMut() + Send,
     G: FnMut() -> Option<u64> + Send,
@@ -52,10 +47,10 @@ where
     let (stop, begin) = (&stop, &begin);
     let turns: Vec<Turn> = thread::scope(|scope| {
         let getting: Vec<_> = getters
-            .iter_mut()
+            .into_iter()
             .map(|get| {
                 scope.spawn(move || {
-                    Turn::of(begin, || {
+                    Turn::of(get, begin, |get| {
                         let mut items = 0;
                         while let Some(got) = get() {
                             items += got;
@@ -66,10 +61,10 @@ where
             })
             .collect();
         let putting: Vec<_> = putters
-            .iter_mut()
+            .into_iter()
             .map(|put| {
                 scope.spawn(move || {
-                    Turn::of(begin, || {
+                    Turn::of(put, begin, |put| {
                         while !stop.load(Ordering::Relaxed) {
                             put();
                         }
@@ -81,10 +76,10 @@ where
         begin.wait();
         thread::sleep(sample);
         stop.store(true, Ordering::Relaxed);
-        let join = |thread: thread::ScopedJoinHandle<'_, Turn>| thread.join().expect("it ends");
-        let mut turns: Vec<Turn> = putting.into_iter().map(join).collect();
+        let (mut turns, _putters) = joined(putting);
         end();
-        turns.extend(getting.into_iter().map(join));
+        let (got, _getters) = joined(getting);
+        turns.extend(got);
         turns
     });
     // The threads' own clocks: this one may have got a processor long after they began.
@@ -109,17 +104,25 @@ struct Turn {
 }
 
 impl Turn {
-    fn of(begin: &Barrier, work: impl FnOnce() -> u64) -> Turn {
+    /// `who` comes back alive: an end that closes early would fail the others. Until then it is on
+    /// this thread's stack, where what it counts is in no cache line of another thread.
+    fn of<F>(mut who: F, begin: &Barrier, work: impl FnOnce(&mut F) -> u64) -> (Turn, F) {
         begin.wait();
         let begun = Instant::now();
-        let (items, usage) = Usage::of(work);
-        Turn {
+        let (items, usage) = Usage::of(|| work(&mut who));
+        let turn = Turn {
             items,
             begun,
             ended: Instant::now(),
             usage,
-        }
+        };
+        (turn, who)
     }
+}
+
+fn joined<F>(threads: Vec<thread::ScopedJoinHandle<'_, (Turn, F)>>) -> (Vec<Turn>, Vec<F>) {
+    let ended = threads.into_iter().map(|thread| thread.join());
+    ended.map(|turn| turn.expect("it ends")).unzip()
 }
 
 #[cfg(test)]
@@ -134,12 +137,12 @@ mod tests {
         let mut sent = 0;
         let flowed = flow(
             Duration::from_millis(20),
-            &mut [|| {
+            vec![|| {
                 put.send(true).expect("it is received");
                 sent += 1;
                 thread::sleep(Duration::from_micros(100));
             }],
-            &mut [move || receiver.recv().expect("an end comes first").then_some(1)],
+            vec![move || receiver.recv().expect("an end comes first").then_some(1)],
             || sender.send(false).expect("it is received"),
         );
         assert!(sent > 0 && flowed.items == sent);

@@ -224,7 +224,7 @@ impl Measure<u64> for Throughput {
         let (put, got) = (&Counts::of(threads), &Counts::of(threads));
         let over = &AtomicBool::new(false);
 
-        let mut putters: Vec<_> = (0..threads)
+        let putters: Vec<_> = (0..threads)
             .map(|thread| {
                 let sender = sender.clone();
                 let mut number = numbers(thread as u64, STEP * threads as u64);
@@ -238,7 +238,7 @@ impl Measure<u64> for Throughput {
                 }
             })
             .collect();
-        let mut getters: Vec<_> = receivers::<u64, C>(receiver, threads)
+        let getters: Vec<_> = receivers::<u64, C>(receiver, threads)
             .into_iter()
             .enumerate()
             .map(|(thread, receiver)| {
@@ -260,7 +260,7 @@ impl Measure<u64> for Throughput {
             Level::Thousand => over.store(true, Ordering::Relaxed),
             Level::NearEmpty => (0..threads).for_each(|_| C::put(&sender, END)),
         };
-        flow(sample, &mut putters, &mut getters, end).figures()
+        flow(sample, putters, getters, end).figures()
     }
 }
 

@@ -110,7 +110,7 @@ struct Throughput {
 impl Measure for Throughput {
     fn of<W: Way>(self) -> f64 {
         let queue = &Queue::bounded(CAPACITY);
-        let mut putters: Vec<_> = (0..self.threads)
+        let putters: Vec<_> = (0..self.threads)
             .map(|_| {
                 let mut first = 0;
                 move || {
@@ -119,9 +119,9 @@ impl Measure for Throughput {
                 }
             })
             .collect();
-        let mut getters: Vec<_> = (0..self.threads).map(|_| || W::get(queue)).collect();
+        let getters: Vec<_> = (0..self.threads).map(|_| || W::get(queue)).collect();
         let end = || drop(queue.shutdown(Shutdown::Drain));
-        let [items_a_second, ..] = flow(self.sample, &mut putters, &mut getters, end).figures();
+        let [items_a_second, ..] = flow(self.sample, putters, getters, end).figures();
         items_a_second
     }
 }

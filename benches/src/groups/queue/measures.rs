@@ -110,12 +110,11 @@ impl<T: Item> Measure<T> for Throughput {
     fn of<C: Channel<T>>(self) -> [f64; 3] {
         let (sender, receiver) = C::open(self.capacity);
         let receivers = receivers::<T, C>(receiver, self.getters);
-        // The getters keep their ends until all are through: they must outlive the others' ENDs.
-        let mut getters: Vec<_> = receivers
+        let getters: Vec<_> = receivers
             .into_iter()
             .map(|receiver| move || (C::get(&receiver).number() != END).then_some(1))
             .collect();
-        let mut putters: Vec<_> = (0..self.putters)
+        let putters: Vec<_> = (0..self.putters)
             .map(|_| {
                 let sender = sender.clone();
                 let mut number = 0;
@@ -126,7 +125,7 @@ impl<T: Item> Measure<T> for Throughput {
             })
             .collect();
         let end = || (0..self.getters).for_each(|_| C::put(&sender, T::of(END)));
-        flow(self.sample, &mut putters, &mut getters, end).figures()
+        flow(self.sample, putters, getters, end).figures()
     }
 }
 
