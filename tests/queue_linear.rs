@@ -111,7 +111,7 @@ impl Author {
             13 => Op::GetMany(self.how(), self.rng.usize(1..=3)),
             14 if self.menu == Menu::Fifo => Op::AtFront(self.how(), self.item()),
             14 | 15 => self.choice([Op::Len, Op::IsFull]),
-            16 => self.choice([Op::Peek, Op::Stats, Op::Unfinished]),
+            16 => self.choice([Op::Peek, Op::HighWater, Op::Unfinished]),
             17 => self.choice([Op::Drain, Op::Rotate]),
             18 => Op::SetCapacity(self.choice([Some(1), Some(2), Some(4), None])),
             _ => match self.rng.u8(..3) {

@@ -94,7 +94,7 @@ fn number(ops: &mut [Op]) {
 }
 
 /// What can be seen of a queue at any time.
-const SIGHTS: [Op; 5] = [Op::Len, Op::IsFull, Op::Peek, Op::Unfinished, Op::Stats];
+const SIGHTS: [Op; 5] = [Op::Len, Op::IsFull, Op::Peek, Op::Unfinished, Op::HighWater];
 
 /// Runs many sequences on queues of a kind and on the model; all that is seen must be the same.
 fn behaves_like_the_model<Q: Subject<Model>>(

@@ -47,8 +47,8 @@ pub enum Op {
     /// Wait until everything is acknowledged.
     Join(How),
     Unfinished,
-    /// How many have been put, and how many were in it at most.
-    Stats,
+    /// How many were in it at most.
+    HighWater,
     Shutdown(Shutdown),
     /// Take what is left, by whatever does that when nobody else is there. Of a queue, the last thing.
     Rest,
@@ -64,7 +64,6 @@ pub enum Ret {
     /// With what was not put.
     Refused(Why, Vec<Item>),
     Number(usize),
-    Numbers(usize, usize),
     Is(bool),
 }
 
@@ -102,7 +101,6 @@ pub struct Model {
     /// The next to leave is the first.
     items: Vec<Item>,
     unfinished: usize,
-    put: usize,
     high_water: usize,
     is_shut: bool,
 }
@@ -114,7 +112,6 @@ impl Model {
             capacity: capacity.unwrap_or(usize::MAX),
             items: Vec::new(),
             unfinished: 0,
-            put: 0,
             high_water: 0,
             is_shut: false,
         }
@@ -141,7 +138,6 @@ impl Model {
     fn put(&mut self, place: usize, item: Item) {
         self.items.insert(place, item);
         self.unfinished += 1;
-        self.put += 1;
         self.high_water = self.high_water.max(self.items.len());
     }
 
@@ -214,7 +210,7 @@ impl Spec for Model {
             Op::Join(how) if self.unfinished > 0 => return Ret::No(how.in_vain()),
             Op::Join(_) => {}
             Op::Unfinished => return Ret::Number(self.unfinished),
-            Op::Stats => return Ret::Numbers(self.put, self.high_water),
+            Op::HighWater => return Ret::Number(self.high_water),
             Op::Shutdown(Shutdown::Drain) => {
                 self.is_shut = true;
                 return Ret::All(Vec::new());

@@ -148,10 +148,7 @@ where
             done.map_or_else(Ret::No, |()| Ret::Done)
         }
         Op::Unfinished => Ret::Number(queue.unfinished()),
-        Op::Stats => {
-            let stats = queue.stats();
-            Ret::Numbers(stats.put as usize, stats.high_water)
-        }
+        Op::HighWater => Ret::Number(queue.stats().high_water),
         Op::Shutdown(how) => Ret::All(all(queue.shutdown(how))),
         Op::Rest => Ret::All(all(queue.shutdown(Shutdown::Immediate))),
         Op::AtFront(..) => unreachable!("on the menu of those only that have it"),
