@@ -116,13 +116,15 @@ impl Offered {
     fn is_possible<D: Discipline>(&self, queue: &Held<'_, D>) -> bool {
         queue.is_shut()
             || match self.0 {
-                None => queue.room() > 0,
+                // At a rendezvous, what has not been offered yet is to be offered.
+                None => queue.room() > 0 || queue.capacity() == 0,
                 Some(number) => queue.has_taken(number),
             }
     }
 
     fn things_in_sight<D: Discipline>(&self, queue: &Shared<D>) -> usize {
         match self.0 {
+            None if queue.capacity() == 0 => 1,
             None => queue.room_in_sight(),
             Some(number) => usize::from(queue.looks_taken(number)),
         }
