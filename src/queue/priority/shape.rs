@@ -1,0 +1,189 @@
+//! The order inside a [`Heap`](super::Heap): a heap of four, in which an entry at `n` has its
+//! children at `4n + 1` to `4n + 4` and none of them belongs before it.
+//!
+//! Every change is one entry that fills one hole. It is planned first, with comparisons and no moves
+//! ([`plan`], [`plan_last`]), and carried out afterwards with moves and no comparisons
+//! ([`Plan::fill`], [`Plan::rise`]): a comparison that panics leaves everything as it was.
+
+use std::cmp::Ordering;
+use std::hint::select_unpredictable;
+use std::mem::swap;
+use std::ptr;
+
+/// An item, and what decides between equals.
+#[derive(Debug)]
+pub(super) struct Entry<T> {
+    pub(super) item: T,
+    pub(super) rank: Rank,
+}
+
+/// When an item came, and its slot among the tickets, in one word. Ages are unique in a heap, so
+/// the slot never decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank(u64);
+
+impl Rank {
+    #[inline]
+    pub(super) fn new(age: u32, slot: u32) -> Rank {
+        Rank(u64::from(age) << 32 | u64::from(slot))
+    }
+
+    #[inline]
+    pub(super) fn age(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    pub(super) fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl<T: Ord> Entry<T> {
+    /// The order of the heap, which is total: equal items by age.
+    #[inline]
+    pub(super) fn order(&self, other: &Entry<T>) -> Ordering {
+        self.item.cmp(&other.item).then(self.rank.cmp(&other.rank))
+    }
+
+    #[inline]
+    pub(super) fn is_before(&self, other: &Entry<T>) -> bool {
+        self.order(other).is_lt()
+    }
+}
+
+/// How an entry gets into a hole: positions only, no entries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// What is here leaves. At or above `start` if the hole is filled from below, at or below
+    /// `target` if from above.
+    hole: usize,
+    /// The new entry goes in here; what was in between moves by one generation.
+    target: usize,
+}
+
+impl Plan {
+    /// Carries it out: `entry` goes in, what was in the hole is returned. `note` is told each
+    /// entry's new position and must not panic.
+    #[inline]
+    pub(super) fn fill<T>(
+        self,
+        entries: &mut [Entry<T>],
+        mut entry: Entry<T>,
+        mut note: impl FnMut(&Entry<T>, usize),
+    ) -> Entry<T> {
+        let mut exchange = |at: usize| {
+            let there = &mut entries[at];
+            // Field by field: copied in one piece, an entry that has just been written in two would
+            // have to wait until both have left the store buffer.
+            swap(&mut there.item, &mut entry.item);
+            swap(&mut there.rank, &mut entry.rank);
+            note(there, at);
+        };
+        if self.target < self.hole {
+            exchange(self.hole);
+            self.rise(entries, note);
+            return entry;
+        }
+        let mut at = self.target;
+        exchange(at);
+        while at != self.hole {
+            at = parent(at);
+            exchange(at);
+        }
+        entry
+    }
+
+    /// For an entry that is in the hole already: it changes places upwards, as far as the target.
+    #[inline]
+    pub(super) fn rise<T>(self, entries: &mut [Entry<T>], mut note: impl FnMut(&Entry<T>, usize)) {
+        let mut at = self.hole;
+        while at != self.target {
+            let (above, below) = entries.split_at_mut(at);
+            let (above, below) = (&mut above[parent(at)], &mut below[0]);
+            swap(&mut above.item, &mut below.item);
+            swap(&mut above.rank, &mut below.rank);
+            note(below, at);
+            at = parent(at);
+        }
+        note(&entries[at], at);
+    }
+}
+
+#[inline]
+fn parent(at: usize) -> usize {
+    (at - 1) / 4
+}
+
+/// How `new`, which is younger than all others, gets in behind the last entry.
+#[inline]
+pub(super) fn plan_last<T: Ord>(entries: &[Entry<T>], new: &T) -> Plan {
+    let hole = entries.len();
+    let mut target = hole;
+    while target > 0 && new.cmp(&entries[parent(target)].item).is_lt() {
+        target = parent(target);
+    }
+    Plan { hole, target }
+}
+
+/// How `new` gets into `hole`, which is one of `entries`. Its content is not looked at.
+///
+/// The hole sinks to the bottom, each time filled by the first of its children, and from there `new`
+/// looks for its place upwards. Most entries belong near the bottom, so this compares less than
+/// looking on the way down whether `new` fits.
+#[inline]
+pub(super) fn plan<T: Ord>(entries: &[Entry<T>], hole: usize, new: &Entry<T>) -> Plan {
+    let mut target = sink(entries, hole);
+    // What the hole has passed moves up, if it stays passed.
+    while target != hole && new.is_before(&entries[target]) {
+        target = parent(target);
+    }
+    if target == hole {
+        while target > 0 && new.is_before(&entries[parent(target)]) {
+            target = parent(target);
+        }
+    }
+    Plan { hole, target }
+}
+
+/// Where a hole comes out that is filled, again and again, by the first of its children.
+#[inline]
+fn sink<T: Ord>(entries: &[Entry<T>], hole: usize) -> usize {
+    let mut at = hole;
+    let mut children = 4 * at + 1;
+    while let Some([a, b, c, d]) = entries.get(children..children + 4) {
+        // Which of two comes first cannot be foretold, so that must not become a jump. That they are
+        // equal can, in most programs, and then their ages need not be loaded.
+        let (b_a, d_c) = (b.item.cmp(&a.item), d.item.cmp(&c.item));
+        let left = select_unpredictable(b_a.is_lt(), b, a);
+        let right = select_unpredictable(d_c.is_lt(), d, c);
+        let r_l = right.item.cmp(&left.item);
+        let first = if b_a.is_eq() | d_c.is_eq() | r_l.is_eq() {
+            first_of([a, b, c, d])
+        } else {
+            select_unpredictable(r_l.is_lt(), right, left)
+        };
+        at = (ptr::from_ref(first).addr() - entries.as_ptr().addr()) / size_of::<Entry<T>>();
+        children = 4 * at + 1;
+    }
+    let rest = children.min(entries.len());
+    let first = entries[rest..].iter().zip(rest..).reduce(|a, b| if b.0.is_before(a.0) {b} else {a});
+    first.map_or(at, |(_, at)| at)
+}
+
+/// The first of four when some are equal.
+#[inline(never)]
+fn first_of<T: Ord>([a, b, c, d]: [&Entry<T>; 4]) -> &Entry<T> {
+    first_of_two(first_of_two(a, b), first_of_two(c, d))
+}
+
+#[inline]
+fn first_of_two<'a, T: Ord>(a: &'a Entry<T>, b: &'a Entry<T>) -> &'a Entry<T> {
+    if b.is_before(a) { b } else { a }
+}
+
+/// The position of the last entry of all, which is one without children.
+pub(super) fn last<T: Ord>(entries: &[Entry<T>]) -> Option<usize> {
+    let childless = entries.len().checked_sub(2).map_or(0, |at| at / 4 + 1);
+    (childless..entries.len()).reduce(|a, b| if entries[a].is_before(&entries[b]) { b } else { a })
+}
