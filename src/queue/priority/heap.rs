@@ -8,8 +8,7 @@ use super::shape::{self, Entry, Plan, Rank};
 use super::ticket::{NO_SLOT, Ticket, Tickets};
 use std::fmt;
 
-/// A stable min-heap with both ends and tickets: the smallest item leaves first, the older one
-/// among equals.
+/// A stable heap with tickets: the smallest item leaves first, the older one among equals.
 ///
 /// It is what a priority queue keeps its items in, and works alone as well.
 ///
@@ -28,15 +27,15 @@ use std::fmt;
 ///
 /// # Cost
 ///
-/// Putting and taking, at either end and by ticket, take logarithmic time, looking at either end
-/// constant time. An entry is the item and eight bytes; a ticketed one has sixteen more in a table, which
-/// is as long as there have been tickets at a time.
+/// Putting, taking the first and whatever goes by ticket take logarithmic time, looking at the first
+/// constant time. The worst item has to be looked for among three quarters of all, which takes linear
+/// time. An entry is the item and eight bytes; a ticketed one has sixteen more in a table, which is as
+/// long as there have been tickets at a time.
 ///
 /// # Source
 ///
 /// Python's [`heapq`](https://docs.python.org/3/library/heapq.html) and the recipe there for stable
-/// priority queues; Atkinson, Sack, Santoro and Strothotte, *Min-max heaps and generalized priority
-/// queues* (1986).
+/// priority queues.
 ///
 /// ```
 /// use latchwork::queue::Heap;
@@ -144,7 +143,6 @@ impl<T: Ord> Heap<T> {
         let (mut new, plan) = self.plan_push(item);
         let (slot, ticket) = self.tickets.open();
         new.rank = Rank::new(new.rank.age(), slot);
-        self.tickets.note(slot, self.entries.len());
         self.carry_out_push(new, plan);
         ticket
     }
@@ -202,10 +200,7 @@ impl<T: Ord> Heap<T> {
         let rank = self.entries[at].rank;
         let new = Entry { item, rank };
         let plan = shape::plan(&self.entries, at, &new);
-        let tickets = &mut self.tickets;
-        let old = plan.fill(&mut self.entries, new, |entry, at| {
-            tickets.note(entry.rank.slot(), at);
-        });
+        let old = plan.fill(&mut self.entries, new, &mut self.tickets);
         Ok(old.item)
     }
 
@@ -214,8 +209,7 @@ impl<T: Ord> Heap<T> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         // Nothing has moved yet if this panics.
         order.sort_unstable_by(|&a, &b| {
-            let [a, b] = [a, b].map(|at| &self.entries[at]);
-            a.item.cmp(&b.item).then(a.rank.cmp(&b.rank))
+            self.entries[a].order(&self.entries[b])
         });
         for entry in &self.entries {
             self.tickets.close(entry.rank.slot());
@@ -236,11 +230,7 @@ impl<T: Ord> Heap<T> {
     #[inline]
     fn carry_out_push(&mut self, new: Entry<T>, plan: Plan) {
         self.next_age += 1;
-        self.entries.push(new);
-        let tickets = &mut self.tickets;
-        plan.rise(&mut self.entries, |entry, at| {
-            tickets.note(entry.rank.slot(), at);
-        });
+        plan.push(&mut self.entries, new, &mut self.tickets);
     }
 
     /// Takes out what is at `at`, which exists.
@@ -263,10 +253,7 @@ impl<T: Ord> Heap<T> {
     /// `new` goes in as planned, and what leaves for it has no ticket any more.
     #[inline]
     fn exchange(&mut self, plan: Plan, new: Entry<T>) -> T {
-        let tickets = &mut self.tickets;
-        let old = plan.fill(&mut self.entries, new, |entry, at| {
-            tickets.note(entry.rank.slot(), at);
-        });
+        let old = plan.fill(&mut self.entries, new, &mut self.tickets);
         self.tickets.close(old.rank.slot());
         old.item
     }

@@ -3,8 +3,9 @@
 //!
 //! Every change is one entry that fills one hole. It is planned first, with comparisons and no moves
 //! ([`plan`], [`plan_last`]), and carried out afterwards with moves and no comparisons
-//! ([`Plan::fill`], [`Plan::rise`]): a comparison that panics leaves everything as it was.
+//! ([`Plan::fill`], [`Plan::push`]): a comparison that panics leaves everything as it was.
 
+use super::ticket::Tickets;
 use std::cmp::Ordering;
 use std::hint::select_unpredictable;
 use std::mem::swap;
@@ -55,58 +56,88 @@ impl<T: Ord> Entry<T> {
 /// How an entry gets into a hole: positions only, no entries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// What is here leaves. At or above `start` if the hole is filled from below, at or below
-    /// `target` if from above.
+    /// What is here leaves.
     hole: usize,
-    /// The new entry goes in here; what was in between moves by one generation.
+    /// The new entry goes in here, an ancestor or a descendant of the hole. What is in between moves by
+    /// one generation towards the hole.
     target: usize,
 }
 
 impl Plan {
-    /// Carries it out: `entry` goes in, what was in the hole is returned. `note` is told each
-    /// entry's new position and must not panic.
+    /// Carries out a plan of [`plan`]: `new` goes in, what was in the hole is returned.
     #[inline]
     pub(super) fn fill<T>(
         self,
         entries: &mut [Entry<T>],
-        mut entry: Entry<T>,
-        mut note: impl FnMut(&Entry<T>, usize),
+        mut new: Entry<T>,
+        tickets: &mut Tickets,
     ) -> Entry<T> {
-        let mut exchange = |at: usize| {
-            let there = &mut entries[at];
-            // Field by field: copied in one piece, an entry that has just been written in two would
-            // have to wait until both have left the store buffer.
-            swap(&mut there.item, &mut entry.item);
-            swap(&mut there.rank, &mut entry.rank);
-            note(there, at);
-        };
+        assert!(self.hole.max(self.target) < entries.len());
         if self.target < self.hole {
-            exchange(self.hole);
-            self.rise(entries, note);
-            return entry;
+            // SAFETY: the hole is one of `entries`, and `rise` writes to it without a look.
+            return unsafe {
+                let old = entries.as_ptr().add(self.hole).read();
+                self.rise(entries.as_mut_ptr(), new, tickets);
+                old
+            };
         }
         let mut at = self.target;
-        exchange(at);
-        while at != self.hole {
+        loop {
+            // SAFETY: at most `target`, which is one of `entries`.
+            let there = unsafe { entries.get_unchecked_mut(at) };
+            // Field by field: copied in one piece, an entry that has just been written in two would
+            // have to wait until both have left the store buffer.
+            swap(&mut there.item, &mut new.item);
+            swap(&mut there.rank, &mut new.rank);
+            tickets.note(there.rank.slot(), at);
+            if at == self.hole {
+                return new;
+            }
             at = parent(at);
-            exchange(at);
         }
-        entry
     }
 
-    /// For an entry that is in the hole already: it changes places upwards, as far as the target.
+    /// Carries out a plan of [`plan_last`]: `new` goes in, and there is one entry more.
     #[inline]
-    pub(super) fn rise<T>(self, entries: &mut [Entry<T>], mut note: impl FnMut(&Entry<T>, usize)) {
-        let mut at = self.hole;
-        while at != self.target {
-            let (above, below) = entries.split_at_mut(at);
-            let (above, below) = (&mut above[parent(at)], &mut below[0]);
-            swap(&mut above.item, &mut below.item);
-            swap(&mut above.rank, &mut below.rank);
-            note(below, at);
-            at = parent(at);
+    pub(super) fn push<T>(
+        self,
+        entries: &mut Vec<Entry<T>>,
+        new: Entry<T>,
+        tickets: &mut Tickets,
+    ) {
+        entries.reserve(1);
+        assert!(self.hole == entries.len() && self.target <= self.hole);
+        // SAFETY: the hole is the place behind the last entry, and there is memory for it. After
+        // `rise` it is filled, so that there is one entry more.
+        unsafe {
+            self.rise(entries.as_mut_ptr(), new, tickets);
+            entries.set_len(self.hole + 1);
         }
-        note(&entries[at], at);
+    }
+
+    /// Moves what is between the target and the hole down, and `new` to the target.
+    ///
+    /// # Safety
+    ///
+    /// All places from `base` to the hole are within one allocation and all before the hole hold
+    /// entries. What the hole holds is overwritten: it must be nothing, or have been moved out.
+    #[inline]
+    unsafe fn rise<T>(self, base: *mut Entry<T>, new: Entry<T>, tickets: &mut Tickets) {
+        let mut at = self.hole;
+        while at > self.target {
+            let above = parent(at);
+            // SAFETY: `above` is before the hole. What is read from it is written once, further
+            // down, and its place is written to next; nothing in this loop panics.
+            unsafe {
+                let moved = base.add(above).read();
+                tickets.note(moved.rank.slot(), at);
+                base.add(at).write(moved);
+            }
+            at = above;
+        }
+        tickets.note(new.rank.slot(), at);
+        // SAFETY: what was here is one generation further down, or `at` is the hole.
+        unsafe { base.add(at).write(new) };
     }
 }
 

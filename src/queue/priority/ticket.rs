@@ -77,19 +77,21 @@ impl Tickets {
         (slot, Ticket { heap, slot, number })
     }
 
-    /// The item of this slot is now at `position`.
+    /// The item of this slot is now at `position`; of one without a slot nothing is noted. Does not
+    /// panic, because entries are half moved when it is called.
     #[inline]
     pub(super) fn note(&mut self, slot: u32, position: usize) {
-        if slot != NO_SLOT {
-            self.slots[slot as usize].position = position as u32;
+        // NO_SLOT is always out of range.
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            slot.position = position as u32;
         }
     }
 
     /// The item of this slot has left.
     #[inline]
     pub(super) fn close(&mut self, slot: u32) {
-        if slot != NO_SLOT {
-            self.slots[slot as usize] = Slot {
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            *entry = Slot {
                 number: 0,
                 position: self.free,
             };
