@@ -8,7 +8,7 @@ use std::io;
 use std::time::Instant;
 
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 }
 
 use loom::cell::UnsafeCell as LoomCell;

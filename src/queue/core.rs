@@ -18,7 +18,7 @@
 
 use super::offers::Offers;
 use super::{Discipline, PutError, Stats};
-use crate::platform::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::platform::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use crate::platform::{ShortGuard, ShortLock, cpus};
 use crate::wait::TASK;
 use crate::wait::lot::{self, Line};
@@ -71,8 +71,17 @@ pub(super) struct Sight {
     pub(super) len: AtomicUsize,
     pub(super) capacity: AtomicUsize,
     pub(super) is_shut: AtomicBool,
+    /// The marks.
+    marks: AtomicU8,
     /// Offers up to this one have been taken.
     pub(super) taken: AtomicUsize,
+}
+
+impl Sight {
+    /// Is somebody parked on that side?
+    pub(super) fn is_marked(&self, side: Side) -> bool {
+        self.marks.load(Ordering::Relaxed) & side.mark() != 0
+    }
 }
 
 /// A place whose address is a key of the lot.
@@ -210,14 +219,8 @@ impl<D: Discipline> State<D> {
         self.awake[side as usize] -= 1;
     }
 
-    /// Somebody of `side` is about to be linked; the bucket is locked.
-    pub(super) fn mark(&mut self, side: Side) {
-        self.marks |= side.mark();
-    }
-
-    /// Somebody is about to be linked who waits for all items to be finished; the bucket is locked.
-    pub(super) fn mark_joiner(&mut self) {
-        self.marks |= JOINERS;
+    pub(super) fn is_marked(&self, side: Side) -> bool {
+        self.marks & side.mark() != 0
     }
 
     /// For how many of `side` there is something to do.
@@ -234,7 +237,7 @@ impl<D: Discipline> State<D> {
     fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
         for side in [Side::Getters, Side::Putters] {
-            if self.marks & side.mark() == 0 {
+            if !self.is_marked(side) {
                 continue;
             }
             let wanted = self.things_for(side).min(cpus());
@@ -322,6 +325,7 @@ impl<D: Discipline> Shared<D> {
                 len: AtomicUsize::new(items.len()),
                 capacity: AtomicUsize::new(capacity),
                 is_shut: AtomicBool::new(false),
+                marks: AtomicU8::new(0),
                 taken: AtomicUsize::new(0),
             },
             state: CachePadded::new(ShortLock::new(State {
@@ -432,10 +436,27 @@ impl<D: Discipline> Shared<D> {
         }
     }
 
+    /// Somebody of `side` is about to be linked; the bucket is locked.
+    pub(super) fn mark(&self, state: &mut State<D>, side: Side) {
+        self.set_marks(state, state.marks | side.mark());
+    }
+
+    /// Somebody is about to be linked who waits for all items to be finished; the bucket is locked.
+    pub(super) fn mark_joiner(&self, state: &mut State<D>) {
+        self.set_marks(state, state.marks | JOINERS);
+    }
+
     fn unmark_if_empty(&self, line: &Line<'_>, mark: u8) {
         if line.is_empty() {
-            self.state.lock().marks &= !mark;
+            let mut state = self.state.lock();
+            let marks = state.marks & !mark;
+            self.set_marks(&mut state, marks);
         }
+    }
+
+    fn set_marks(&self, state: &mut State<D>, marks: u8) {
+        state.marks = marks;
+        self.sight.marks.store(marks, Ordering::Relaxed);
     }
 
     /// At a rendezvous: gives an item to one of the getters who wait, if there are more of them than items

@@ -104,13 +104,12 @@ impl<'a, D: Discipline, O: Operation<D>> QueueRequest<'a, D, O> {
     fn try_awake(&mut self) -> Option<O::Output> {
         let mut state = self.shared.lock();
         let done = self.operation.run(&mut state);
-        if done.is_some() == self.is_awake {
-            if self.is_awake {
-                state.fall_asleep(O::SIDE);
-            } else {
-                self.is_crowded = state.wake_up(O::SIDE);
-            }
-            self.is_awake = !self.is_awake;
+        if done.is_some() && self.is_awake {
+            state.fall_asleep(O::SIDE);
+            self.is_awake = false;
+        } else if done.is_none() && !self.is_awake && state.is_marked(O::SIDE) {
+            self.is_crowded = state.wake_up(O::SIDE);
+            self.is_awake = true;
         }
         done
     }
@@ -125,7 +124,10 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
     }
 
     fn attempt(&mut self) -> Option<O::Output> {
-        if self.is_awake && !self.operation.looks_possible(&self.shared.sight) {
+        let sight = &self.shared.sight;
+        let looks_possible = self.operation.looks_possible(sight);
+        // Whoever tries while others are parked says so, lest one of them be woken for the same thing.
+        if !looks_possible && (self.is_awake || !sight.is_marked(O::SIDE)) {
             return None;
         }
         self.try_awake()
@@ -140,7 +142,7 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
         if self.operation.is_possible(&state) {
             return None;
         }
-        state.mark(O::SIDE);
+        self.shared.mark(&mut state, O::SIDE);
         if std::mem::take(&mut self.is_awake) {
             state.fall_asleep(O::SIDE);
         }

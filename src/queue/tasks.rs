@@ -233,7 +233,7 @@ impl<D: Discipline> Request for JoinRequest<'_, D> {
         if state.unfinished == 0 || is_before(self.began, state.finishes) {
             return None;
         }
-        state.mark_joiner();
+        self.shared.mark_joiner(&mut state);
         Some(self.began)
     }
 

@@ -22,7 +22,7 @@ pub(crate) use thread::{
 };
 
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
     #[cfg(feature = "process")]
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
 }
