@@ -4,6 +4,7 @@
 //! |---|---|
 //! | first in, first out | [`Queue`] |
 //! | last in, first out | [`LifoQueue`] |
+//! | the smallest first, or by priority | [`PriorityQueue`] |
 //! | an order of your own | [`BlockingQueue`] with a [`Discipline`] |
 //!
 //! Python's `maxsize=0` means no bound; here that is `Queue::unbounded()`, and `Queue::bounded(0)` is a
@@ -18,6 +19,7 @@ mod kinds;
 mod offers;
 mod operations;
 mod placing;
+mod priority;
 mod request;
 mod stats;
 mod tasks;
@@ -28,5 +30,9 @@ pub use error::{GetError, PutError, TaskDoneError};
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kinds::{LifoQueue, Queue};
 pub use placing::{AtFront, InTurn, Placing};
+pub use priority::{Evicting, Heap, Prioritized, PriorityQueue, Ticket, Ticketed};
 pub use stats::Stats;
 pub use tasks::Task;
+
+/// The most a bounded queue allocates for before it has items.
+const PREALLOCATED: usize = 1024;

@@ -1,7 +1,7 @@
 //! What is done with a queue under its lock: get, get many, put, put many.
 
 use super::core::{Shared, Side, Sight, State, is_before};
-use super::placing::Place;
+use super::placing::{Exchange, Place};
 use super::request::Operation;
 use super::{Discipline, GetError, PutError};
 use crate::GaveUp;
@@ -203,8 +203,20 @@ impl<D: Discipline, P: Place<D>> Operation<D> for Put<D, P> {
         if !state.has_room() {
             if state.capacity == 0 {
                 self.offer(state);
+                return None;
             }
-            return None;
+            return match self.place.exchange(&mut state.items, self.item.take()?) {
+                Exchange::Wait(item) => {
+                    self.item = Some(item);
+                    None
+                }
+                Exchange::Done(receipt) => {
+                    state.count_put(1);
+                    state.count_finished(1);
+                    Some(Ok(receipt))
+                }
+                Exchange::Refused(item) => Some(Err(PutError::Full(item))),
+            };
         }
         let receipt = self.place.place(&mut state.items, self.item.take()?);
         state.count_put(1);
@@ -212,11 +224,11 @@ impl<D: Discipline, P: Place<D>> Operation<D> for Put<D, P> {
     }
 
     fn is_possible(&self, state: &State<D>) -> bool {
-        put_is_possible(state, &self.offered)
+        !P::WAITS || put_is_possible(state, &self.offered)
     }
 
     fn looks_possible(&self, sight: &Sight) -> bool {
-        put_looks_possible(sight, &self.offered)
+        !P::WAITS || put_looks_possible(sight, &self.offered)
     }
 
     fn tag(&self) -> usize {

@@ -4,6 +4,7 @@
 //! Comparisons are the user's and may panic. Every change makes all its comparisons, then moves: so
 //! a panic leaves the heap as it was, and no method is ever left with half an order.
 
+use super::Keyed;
 use super::shape::{self, Entry, Plan, Rank};
 use super::ticket::{NO_SLOT, Ticket, Tickets};
 use std::fmt;
@@ -147,17 +148,21 @@ impl<T: Ord> Heap<T> {
         ticket
     }
 
-    /// Puts an item in and takes the worst one out: which is the new one, if no other is worse.
+    /// Puts an item in and takes the worst one out.
+    ///
+    /// # Errors
+    ///
+    /// The item itself, if no other is worse.
     #[doc(alias = "heappushpop")]
-    pub fn push_pop_worst(&mut self, item: T) -> T {
+    pub fn push_evicting(&mut self, item: T) -> Result<T, T> {
         let new = self.youngest(item);
         match shape::last(&self.entries) {
             Some(last) if new.is_before(&self.entries[last]) => {
-                let plan = shape::plan(&self.entries, last, &new);
+                let plan = shape::plan(&self.entries, last, |other| new.is_before(other));
                 self.next_age += 1;
-                self.exchange(plan, new)
+                Ok(self.exchange(plan, new))
             }
-            _ => new.item,
+            _ => Err(new.item),
         }
     }
 
@@ -199,18 +204,40 @@ impl<T: Ord> Heap<T> {
         };
         let rank = self.entries[at].rank;
         let new = Entry { item, rank };
-        let plan = shape::plan(&self.entries, at, &new);
+        let plan = shape::plan(&self.entries, at, |other| new.is_before(other));
         let old = plan.fill(&mut self.entries, new, &mut self.tickets);
         Ok(old.item)
+    }
+
+    /// Gives the item of this ticket another key and returns the old one; or the new one, if the item is
+    /// not here any more.
+    pub(in crate::queue) fn change_key(
+        &mut self,
+        ticket: &Ticket,
+        mut key: T::Key,
+    ) -> Result<T::Key, T::Key>
+    where
+        T: Keyed,
+    {
+        let Some(at) = self.tickets.find(ticket) else {
+            return Err(key);
+        };
+        let rank = self.entries[at].rank;
+        let plan = shape::plan(&self.entries, at, |other| {
+            key.cmp(other.item.key())
+                .then(rank.cmp(&other.rank))
+                .is_lt()
+        });
+        std::mem::swap(&mut key, self.entries[at].item.key_mut());
+        plan.shift(&mut self.entries, &mut self.tickets);
+        Ok(key)
     }
 
     /// Takes all items out, in order.
     pub fn take_all(&mut self) -> Vec<T> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         // Nothing has moved yet if this panics.
-        order.sort_unstable_by(|&a, &b| {
-            self.entries[a].order(&self.entries[b])
-        });
+        order.sort_unstable_by(|&a, &b| self.entries[a].order(&self.entries[b]));
         for entry in &self.entries {
             self.tickets.close(entry.rank.slot());
         }
@@ -237,7 +264,10 @@ impl<T: Ord> Heap<T> {
     #[inline]
     fn take(&mut self, at: usize) -> T {
         let end = self.entries.len() - 1;
-        let plan = (at < end).then(|| shape::plan(&self.entries[..end], at, &self.entries[end]));
+        let plan = (at < end).then(|| {
+            let (rest, filler) = (&self.entries[..end], &self.entries[end]);
+            shape::plan(rest, at, |other| filler.is_before(other))
+        });
         let Some(filler) = self.entries.pop() else {
             unreachable!("there is an entry at {at}");
         };

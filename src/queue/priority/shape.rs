@@ -6,6 +6,7 @@
 //! ([`Plan::fill`], [`Plan::push`]): a comparison that panics leaves everything as it was.
 
 use super::ticket::Tickets;
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::hint::select_unpredictable;
 use std::mem::swap;
@@ -97,14 +98,28 @@ impl Plan {
         }
     }
 
+    /// Carries out a plan of [`plan`] whose new entry is in the hole already.
+    pub(super) fn shift<T>(self, entries: &mut [Entry<T>], tickets: &mut Tickets) {
+        let (mut low, high) = (self.hole.max(self.target), self.hole.min(self.target));
+        let mut path = SmallVec::<[usize; 16]>::new();
+        while low != high {
+            path.push(low);
+            low = parent(low);
+        }
+        // Step by step away from the hole.
+        if self.target > self.hole {
+            path.reverse();
+        }
+        for at in path {
+            entries.swap(at, parent(at));
+            tickets.note(entries[at].rank.slot(), at);
+            tickets.note(entries[parent(at)].rank.slot(), parent(at));
+        }
+    }
+
     /// Carries out a plan of [`plan_last`]: `new` goes in, and there is one entry more.
     #[inline]
-    pub(super) fn push<T>(
-        self,
-        entries: &mut Vec<Entry<T>>,
-        new: Entry<T>,
-        tickets: &mut Tickets,
-    ) {
+    pub(super) fn push<T>(self, entries: &mut Vec<Entry<T>>, new: Entry<T>, tickets: &mut Tickets) {
         entries.reserve(1);
         assert!(self.hole == entries.len() && self.target <= self.hole);
         // SAFETY: the hole is the place behind the last entry, and there is memory for it. After
@@ -157,20 +172,25 @@ pub(super) fn plan_last<T: Ord>(entries: &[Entry<T>], new: &T) -> Plan {
     Plan { hole, target }
 }
 
-/// How `new` gets into `hole`, which is one of `entries`. Its content is not looked at.
+/// How an entry gets into `hole`, which is one of `entries` and is not looked at; `is_before` says
+/// whether the new one belongs before another.
 ///
-/// The hole sinks to the bottom, each time filled by the first of its children, and from there `new`
-/// looks for its place upwards. Most entries belong near the bottom, so this compares less than
-/// looking on the way down whether `new` fits.
+/// The hole sinks to the bottom, each time filled by the first of its children, and from there the
+/// new entry looks for its place upwards. Most entries belong near the bottom, so this compares less
+/// than looking on the way down whether it fits.
 #[inline]
-pub(super) fn plan<T: Ord>(entries: &[Entry<T>], hole: usize, new: &Entry<T>) -> Plan {
+pub(super) fn plan<T: Ord>(
+    entries: &[Entry<T>],
+    hole: usize,
+    is_before: impl Fn(&Entry<T>) -> bool,
+) -> Plan {
     let mut target = sink(entries, hole);
-    // What the hole has passed moves up, if it stays passed.
-    while target != hole && new.is_before(&entries[target]) {
+    // What has come up to fill the hole stays there unless the new entry belongs before it.
+    while target != hole && is_before(&entries[target]) {
         target = parent(target);
     }
     if target == hole {
-        while target > 0 && new.is_before(&entries[parent(target)]) {
+        while target > 0 && is_before(&entries[parent(target)]) {
             target = parent(target);
         }
     }
@@ -198,7 +218,10 @@ fn sink<T: Ord>(entries: &[Entry<T>], hole: usize) -> usize {
         children = 4 * at + 1;
     }
     let rest = children.min(entries.len());
-    let first = entries[rest..].iter().zip(rest..).reduce(|a, b| if b.0.is_before(a.0) {b} else {a});
+    let first = entries[rest..]
+        .iter()
+        .zip(rest..)
+        .reduce(|a, b| if b.0.is_before(a.0) { b } else { a });
     first.map_or(at, |(_, at)| at)
 }
 
@@ -216,5 +239,11 @@ fn first_of_two<'a, T: Ord>(a: &'a Entry<T>, b: &'a Entry<T>) -> &'a Entry<T> {
 /// The position of the last entry of all, which is one without children.
 pub(super) fn last<T: Ord>(entries: &[Entry<T>]) -> Option<usize> {
     let childless = entries.len().checked_sub(2).map_or(0, |at| at / 4 + 1);
-    (childless..entries.len()).reduce(|a, b| if entries[a].is_before(&entries[b]) { b } else { a })
+    (childless..entries.len()).reduce(|a, b| {
+        if entries[a].is_before(&entries[b]) {
+            b
+        } else {
+            a
+        }
+    })
 }

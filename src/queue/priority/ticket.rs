@@ -15,9 +15,10 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 /// [`Heap::push_ticketed`](super::Heap::push_ticketed). It is a plain value: copying it costs
 /// nothing, keeping it keeps nothing alive, and anybody who has it may use it. It is unique for
 /// ever: once its item has left, it names nothing, whatever is put later, and in any other queue it
-/// names nothing either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// names nothing either. The default ticket never names anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ticket {
+    /// Of the heap that issued it; none has number 0.
     heap: usize,
     slot: u32,
     number: u64,
@@ -44,7 +45,7 @@ struct Slot {
 impl Tickets {
     pub(super) fn new() -> Tickets {
         /// Only numbers the heaps.
-        static HEAPS: AtomicUsize = AtomicUsize::new(0);
+        static HEAPS: AtomicUsize = AtomicUsize::new(1);
         Tickets {
             heap: HEAPS.fetch_add(1, Ordering::Relaxed),
             slots: Vec::new(),
