@@ -164,45 +164,47 @@ fn what_is_taken_out_by_ticket_makes_room_and_is_acknowledged() {
 #[test]
 fn an_evicting_put_drives_the_worst_out() {
     watchdog(LIMIT, "an_evicting_put", || {
-    let queue = PriorityQueue::bounded(3);
-    let evicting = queue.evicting();
-    for n in 0..3 {
-        assert!(matches!(evicting.put(Prioritized::new(5, n)), Ok(None)));
-    }
-    let evicted =
-        |put: Result<Option<_>, PutError<_>>| put.unwrap().map(|job: Prioritized<_, _>| job.item);
-    assert_eq!(
-        evicted(evicting.put(Prioritized::new(4, 3))),
-        Some(2),
-        "the youngest"
-    );
-    assert_eq!(evicted(evicting.try_put(Prioritized::new(4, 4))), Some(1));
-    let within = evicting.put_within(Prioritized::new(4, 5), Duration::ZERO);
-    assert_eq!(evicted(within), Some(0));
-    let refused = block_on(evicting.put_async(Prioritized::new(4, 6))).unwrap_err();
-    assert!(refused.is_full());
-    assert_eq!(refused.into_inner().item, 6, "the youngest of the worst");
-    assert_eq!(
-        queue.unfinished(),
-        3,
-        "who had to go needs no acknowledgement"
-    );
-    assert_eq!(queue.stats().put, 6);
+        let queue = PriorityQueue::bounded(3);
+        let evicting = queue.evicting();
+        for n in 0..3 {
+            assert!(matches!(evicting.put(Prioritized::new(5, n)), Ok(None)));
+        }
+        let evicted = |put: Result<Option<_>, PutError<_>>| {
+            put.unwrap().map(|job: Prioritized<_, _>| job.item)
+        };
+        assert_eq!(
+            evicted(evicting.put(Prioritized::new(4, 3))),
+            Some(2),
+            "the youngest"
+        );
+        assert_eq!(evicted(evicting.try_put(Prioritized::new(4, 4))), Some(1));
+        let within = evicting.put_within(Prioritized::new(4, 5), Duration::ZERO);
+        assert_eq!(evicted(within), Some(0));
+        let refused = block_on(evicting.put_async(Prioritized::new(4, 6))).unwrap_err();
+        assert!(refused.is_full());
+        assert_eq!(refused.into_inner().item, 6, "the youngest of the worst");
+        assert_eq!(
+            queue.unfinished(),
+            3,
+            "who had to go needs no acknowledgement"
+        );
+        assert_eq!(queue.stats().put, 6);
 
-    queue.set_capacity(1);
-    assert_eq!(evicted(evicting.put(Prioritized::new(0, 7))), Some(5));
-    assert_eq!(queue.len(), 3, "one goes for one that comes");
-    assert!(queue.shutdown(Shutdown::Drain).is_empty());
-    assert!(
-        evicting
-            .put(Prioritized::new(0, 8))
-            .unwrap_err()
-            .is_shutdown()
-    );
-    assert_eq!(
-        queue.drain().map(|job| job.item).collect::<Vec<_>>(),
-        [7, 3, 4]
-    );
+        queue.set_capacity(1);
+        assert_eq!(evicted(evicting.put(Prioritized::new(0, 7))), Some(5));
+        assert_eq!(queue.len(), 3, "one goes for one that comes");
+        assert!(queue.shutdown(Shutdown::Drain).is_empty());
+        assert!(
+            evicting
+                .put(Prioritized::new(0, 8))
+                .unwrap_err()
+                .is_shutdown()
+        );
+        assert_eq!(
+            queue.drain().map(|job| job.item).collect::<Vec<_>>(),
+            [7, 3, 4]
+        );
+    });
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! Every change ends in the drop of [`Held`], which keeps the invariant; nothing else calls anybody.
 //! A task that is called is not counted: it may be polled late, and others should be called meanwhile.
 
+use super::clock::Clock;
 use super::offers::Offers;
 use super::{Discipline, PutError, Stats};
 use crate::platform::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -25,6 +26,7 @@ use crate::wait::lot::{self, Line};
 use crossbeam_utils::CachePadded;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
+use std::time::Instant;
 
 /// A grant's token: try again. Until the try has ended you count as awake.
 pub(super) const CALLED: usize = 0;
@@ -63,6 +65,8 @@ pub(super) struct Shared<D: Discipline> {
     pub(super) sight: Sight,
     spots: [Spot; 2],
     joining: Spot,
+    /// If the discipline depends on time.
+    clock: Option<Clock>,
 }
 
 /// The state of the queue as it was when the short lock was last released.
@@ -85,10 +89,14 @@ impl Sight {
 }
 
 /// A place whose address is a key of the lot.
-struct Spot(u32);
+pub(super) struct Spot(u32);
 
 impl Spot {
-    fn address(&self) -> usize {
+    pub(super) fn new() -> Spot {
+        Spot(0)
+    }
+
+    pub(super) fn address(&self) -> usize {
         ptr::from_ref(&self.0).expose_provenance()
     }
 }
@@ -107,6 +115,8 @@ pub(super) struct State<D: Discipline> {
     pub(super) finishes: usize,
     /// Whether that has to be told to those who wait for it.
     has_finished: bool,
+    /// What the alarm was last set for.
+    alarm: Option<Instant>,
     put: u64,
     high_water: usize,
     /// What is on offer; only a rendezvous has it.
@@ -251,6 +261,9 @@ impl<D: Discipline> State<D> {
                 Call::Nobody
             };
         }
+        if D::IS_TIMED && self.is_marked(Side::Getters) && !self.items.is_ready() {
+            plan.sets_alarm = self.items.next_due() != self.alarm;
+        }
         if std::mem::take(&mut self.has_finished) && self.marks & JOINERS != 0 {
             plan.finishes = Some(self.finishes);
         }
@@ -270,6 +283,8 @@ struct Plan {
     finishes: Option<usize>,
     /// Tell the putters whose offers come before this one.
     taken: Option<usize>,
+    /// Set the alarm for what is due next.
+    sets_alarm: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -339,10 +354,12 @@ impl<D: Discipline> Shared<D> {
                 is_shut: false,
                 finishes: 0,
                 has_finished: false,
+                alarm: None,
                 offers: (capacity == 0).then(Box::default),
             })),
-            spots: [Spot(0), Spot(0)],
-            joining: Spot(0),
+            spots: [Spot::new(), Spot::new()],
+            joining: Spot::new(),
+            clock: D::IS_TIMED.then(Clock::new),
         }
     }
 
@@ -383,6 +400,20 @@ impl<D: Discipline> Shared<D> {
             lot::line(self.address(Side::Putters), |line| {
                 line.grant_where(|offer| is_before(offer, taken).then_some(TOLD));
                 self.unmark_if_empty(line, PUTTERS);
+            });
+        }
+        if plan.sets_alarm {
+            self.set_alarm();
+        }
+    }
+
+    /// Wakes a getter when the next item is due, whatever that was when the alarm was last set.
+    fn set_alarm(&self) {
+        if let Some(clock) = &self.clock {
+            clock.set(|| {
+                let mut state = self.state.lock();
+                state.alarm = state.items.next_due();
+                state.alarm
             });
         }
     }
@@ -491,7 +522,10 @@ impl<D: Discipline> Shared<D> {
     }
 
     pub(super) fn address(&self, side: Side) -> usize {
-        self.spots[side as usize].address()
+        match &self.clock {
+            Some(clock) if side == Side::Getters => clock.getters(),
+            _ => self.spots[side as usize].address(),
+        }
     }
 
     /// Where those wait who wait for all items to be finished.

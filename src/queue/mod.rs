@@ -5,13 +5,17 @@
 //! | first in, first out | [`Queue`] |
 //! | last in, first out | [`LifoQueue`] |
 //! | the smallest first, or by priority | [`PriorityQueue`] |
+//! | each item from an instant on | [`DelayQueue`] |
 //! | an order of your own | [`BlockingQueue`] with a [`Discipline`] |
 //!
 //! Python's `maxsize=0` means no bound; here that is `Queue::unbounded()`, and `Queue::bounded(0)` is a
 //! rendezvous.
 
 mod blocking;
+mod clock;
 mod core;
+#[cfg(not(loom))]
+mod delay;
 mod discipline;
 mod error;
 mod iter;
@@ -25,6 +29,8 @@ mod stats;
 mod tasks;
 
 pub use blocking::BlockingQueue;
+#[cfg(not(loom))]
+pub use delay::{DelayQueue, Delayed, Delays};
 pub use discipline::{Discipline, Fifo, Lifo};
 pub use error::{GetError, PutError, TaskDoneError};
 pub use iter::{Drain, IntoIter, Iter, TryIter};

@@ -87,6 +87,7 @@ macro_rules! keyed {
         impl<$($parameter: $bound,)? T> Eq for $type {}
     };
 }
+#[cfg(not(loom))]
 pub(in crate::queue) use keyed;
 
 keyed!(Prioritized<P, T>, priority: P, P: Ord);
