@@ -300,3 +300,52 @@ impl<T> fmt::Debug for Heap<T> {
         f.debug_struct("Heap").field("len", &self.len()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Prioritized;
+
+    #[test]
+    fn ages_begin_anew_when_their_numbers_run_out() {
+        let mut heap = Heap::new();
+        // Numbered from here on, the fifth push finds no number left.
+        heap.next_age = u32::MAX - 4;
+        let mut tickets = Vec::new();
+        for n in 0..10 {
+            tickets.push(heap.push_ticketed(Prioritized::new(n % 2, n)));
+            if n == 2 {
+                assert_eq!(heap.pop().map(|first| first.item), Some(0));
+            }
+        }
+        assert!(heap.next_age < 20);
+        assert_eq!(heap.remove(&tickets[4]).map(|item| item.item), Some(4));
+        assert_eq!(heap.change_priority(&tickets[3], 0), Ok(1));
+        let order: Vec<_> = std::iter::from_fn(|| heap.pop())
+            .map(|item| item.item)
+            .collect();
+        assert_eq!(order, [2, 3, 6, 8, 1, 5, 7, 9]);
+    }
+
+    #[test]
+    fn an_evicting_push_may_be_the_one_that_finds_no_number_left() {
+        let mut heap = Heap::new();
+        heap.push(Prioritized::new(2, 'a'));
+        heap.push(Prioritized::new(1, 'b'));
+        heap.next_age = u32::MAX;
+        let out = heap.push_evicting(Prioritized::new(1, 'c'));
+        assert_eq!(out.map(|item| item.item).ok(), Some('a'));
+        assert_eq!(heap.pop().map(|item| item.item), Some('b'), "the older one");
+    }
+
+    #[test]
+    fn slots_are_used_again() {
+        let mut heap = Heap::new();
+        for n in 0..100 {
+            let tickets = [n, n + 1].map(|n| heap.push_ticketed(n));
+            assert_eq!(heap.pop(), Some(n));
+            assert_eq!(heap.remove(&tickets[1]), Some(n + 1));
+        }
+        assert_eq!(heap.tickets.slots(), 2);
+    }
+}

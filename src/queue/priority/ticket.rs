@@ -108,4 +108,10 @@ impl Tickets {
         let slot = self.slots.get(ticket.slot as usize)?;
         (slot.number == ticket.number).then_some(slot.position as usize)
     }
+
+    /// How many there have been at a time.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
 }
