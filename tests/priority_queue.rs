@@ -188,7 +188,7 @@ fn an_evicting_put_drives_the_worst_out() {
             3,
             "who had to go needs no acknowledgement"
         );
-        assert_eq!(queue.stats().put, 6);
+        assert_eq!(queue.stats().high_water, 3);
 
         queue.set_capacity(1);
         assert_eq!(evicted(evicting.put(Prioritized::new(0, 7))), Some(5));

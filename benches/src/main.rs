@@ -3,16 +3,19 @@
 //! `groups/` says what is measured and with whom, `run` takes the contenders in turn and makes
 //! ratios of their figures, `report` prints and writes them. `instructions` counts instead.
 
+mod flow;
 mod groups;
 mod instructions;
+mod place;
 mod report;
 mod run;
+mod usage;
 mod work;
 
 use groups::GROUPS;
 use lexopt::prelude::*;
 use report::Report;
-use run::Effort;
+use run::{Effort, picks};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -24,7 +27,7 @@ latchwork-benches GROUP... [--rounds N] [--sample MS] [--quick] [--only TEXT] [-
     --rounds N    rounds counted, after one that is not (default 7)
     --sample MS   milliseconds that one contender runs for in a round (default 60)
     --quick       two short rounds: whether everything runs, not how fast
-    --only TEXT   only workloads whose name contains TEXT
+    --only TEXT   only workloads whose name contains TEXT (its numbers whole: cap=1 is not cap=1024)
     --json FILE   write the rows to FILE, too
 
 latchwork-benches instructions [--only TEXT]
@@ -142,7 +145,7 @@ fn measure(arguments: Arguments) -> Result<(), lexopt::Error> {
         }
         report.open(group.name);
         for workload in (group.workloads)(effort.sample) {
-            if workload.name.contains(&only) {
+            if picks(&only, &workload.name) {
                 report.rows(workload.run(effort.rounds));
             }
         }

@@ -20,6 +20,16 @@ pub enum Better {
     Higher,
 }
 
+/// Whether a name contains a text in which each number is whole: `cap=1` is not in `cap=1024`.
+pub fn picks(only: &str, name: &str) -> bool {
+    let digit = |char: char| char.is_ascii_digit();
+    let is_cut = |before: &str, after: &str| before.ends_with(digit) && after.starts_with(digit);
+    name.match_indices(only).any(|(at, _)| {
+        let (before, after) = (&name[..at], &name[at + only.len()..]);
+        !is_cut(before, only) && !is_cut(only, after)
+    })
+}
+
 /// What a figure counts, and which way is better.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
@@ -285,6 +295,30 @@ mod tests {
     fn a_ratio_above_one_is_better_for_times_and_rates() {
         assert!(close(Metric::time("ns").ratio(5.0, 10.0), 2.0));
         assert!(close(Metric::rate("ops/s").ratio(5.0, 10.0), 0.5));
+    }
+
+    #[test]
+    fn a_number_picks_itself_and_no_longer_one() {
+        let name = "throughput cap=1024 4x4 256 B";
+        for only in [
+            "",
+            "cap=1024",
+            "cap=1024 4x4",
+            "put",
+            "cap=",
+            "x4",
+            "256 B",
+            "4x",
+        ] {
+            assert!(picks(only, name), "{only}");
+        }
+        for only in ["cap=1", "24 4x4", "cap=64", "cap=10", "56 B"] {
+            assert!(!picks(only, name), "{only}");
+        }
+        assert!(
+            picks("1 core", "ping-pong cap=11 core 1 core"),
+            "a later one does"
+        );
     }
 
     #[test]

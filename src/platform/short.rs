@@ -13,9 +13,9 @@ use super::{UnsafeCell, nap, spin_hint, yield_now};
 use std::ops::{Deref, DerefMut};
 
 /// The first look comes after so many pauses, of about 10 ns each; then it is twice as many each time.
-const FIRST: u32 = 8;
+const FIRST: u32 = 16;
 /// With so many pauses the doubling ends, and each look is preceded by a yield.
-const MOST: u32 = 128;
+const MOST: u32 = 512;
 /// So many yields, then naps.
 const YIELDS: u32 = 1000;
 

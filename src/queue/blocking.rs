@@ -6,7 +6,6 @@ use super::operations::{Get, GetMany, PutMany};
 use super::placing::{InTurn, Placing};
 use super::request::{Operation, QueueRequest};
 use super::{Discipline, GetError, PutError, Stats};
-use crate::platform::atomic::Ordering;
 use crate::wait::WaitFuture;
 use crate::{Limit, Shutdown};
 use std::fmt;
@@ -143,6 +142,11 @@ impl<D: Discipline> BlockingQueue<D> {
     #[track_caller]
     #[doc(alias = "recv")]
     pub fn get(&self) -> Result<D::Item, GetError> {
+        if self.shared.items_in_sight() > 0
+            && let Some(item) = self.shared.lock().pop()
+        {
+            return Ok(item);
+        }
         self.request(Get).run(Location::caller())
     }
 
@@ -186,7 +190,8 @@ impl<D: Discipline> BlockingQueue<D> {
         &self,
         items: impl IntoIterator<Item = D::Item>,
     ) -> Result<(), PutError<Vec<D::Item>>> {
-        self.request(PutMany::new(items)).run(Location::caller())
+        self.request(PutMany::new(items))
+            .run_within(&Limit::none(), Location::caller())
     }
 
     /// Puts as many of `items` as there is room for; never blocks. At a rendezvous that is none.
@@ -237,8 +242,8 @@ impl<D: Discipline> BlockingQueue<D> {
     /// If `max` is 0.
     #[track_caller]
     pub fn get_many(&self, max: usize) -> Result<Vec<D::Item>, GetError> {
-        self.request(GetMany::new(max, &self.shared.sight))
-            .run(Location::caller())
+        self.request(GetMany::new(max, &self.shared))
+            .run_within(&Limit::none(), Location::caller())
     }
 
     /// Takes as many items as there are, at most `max`; never blocks.
@@ -251,7 +256,7 @@ impl<D: Discipline> BlockingQueue<D> {
     ///
     /// If `max` is 0.
     pub fn try_get_many(&self, max: usize) -> Result<Vec<D::Item>, GetError> {
-        self.request(GetMany::new(max, &self.shared.sight)).try_to()
+        self.request(GetMany::new(max, &self.shared)).try_to()
     }
 
     /// Takes as many items as there are, at most `max`; blocks at most as long as `limit` says.
@@ -269,7 +274,7 @@ impl<D: Discipline> BlockingQueue<D> {
         max: usize,
         limit: impl Into<Limit<'l>>,
     ) -> Result<Vec<D::Item>, GetError> {
-        self.request(GetMany::new(max, &self.shared.sight))
+        self.request(GetMany::new(max, &self.shared))
             .run_within(&limit.into(), Location::caller())
     }
 
@@ -284,7 +289,7 @@ impl<D: Discipline> BlockingQueue<D> {
         &self,
         max: usize,
     ) -> impl Future<Output = Result<Vec<D::Item>, GetError>> + use<'_, D> {
-        WaitFuture::new(self.request(GetMany::new(max, &self.shared.sight)))
+        WaitFuture::new(self.request(GetMany::new(max, &self.shared)))
     }
 
     /// Takes nothing more, wakes everybody who waits, and says what becomes of the items.
@@ -296,12 +301,11 @@ impl<D: Discipline> BlockingQueue<D> {
     #[doc(alias = "close")]
     pub fn shutdown(&self, how: Shutdown) -> Vec<D::Item> {
         let left = {
-            let mut state = self.shared.lock();
-            state.is_shut = true;
-            self.shared.sight.is_shut.store(true, Ordering::Relaxed);
+            let mut queue = self.shared.lock();
+            queue.shut();
             match how {
                 Shutdown::Drain => Vec::new(),
-                Shutdown::Immediate => state.take_back(),
+                Shutdown::Immediate => queue.take_back(),
             }
         };
         self.shared.tell_all();
@@ -310,7 +314,7 @@ impl<D: Discipline> BlockingQueue<D> {
 
     /// Has it been shut down?
     pub fn is_shutdown(&self) -> bool {
-        self.shared.lock().is_shut
+        self.shared.lock().is_shut()
     }
 
     /// How many items are in it; exact at some instant during the call.
@@ -328,19 +332,19 @@ impl<D: Discipline> BlockingQueue<D> {
     /// Would a put have to wait?
     #[doc(alias = "full")]
     pub fn is_full(&self) -> bool {
-        !self.shared.lock().has_room()
+        self.shared.lock().room() == 0
     }
 
     /// How many items it has room for; `None` if there is no bound.
     #[doc(alias = "maxsize")]
     pub fn capacity(&self) -> Option<usize> {
-        let capacity = self.shared.sight.capacity.load(Ordering::Relaxed);
+        let capacity = self.shared.capacity();
         (capacity != usize::MAX).then_some(capacity)
     }
 
     /// Has it no room at all, so that items go from hand to hand?
     pub(super) fn is_rendezvous(&self) -> bool {
-        self.shared.sight.capacity.load(Ordering::Relaxed) == 0
+        self.shared.capacity() == 0
     }
 
     /// Gives it room for `capacity` items from now on; `None` means no bound.
@@ -354,16 +358,11 @@ impl<D: Discipline> BlockingQueue<D> {
     pub fn set_capacity(&self, capacity: impl Into<Option<usize>>) {
         let capacity = capacity.into().unwrap_or(usize::MAX);
         assert!(capacity > 0, "a queue needs room for at least one item");
-        let mut state = self.shared.lock();
         assert!(
-            state.capacity > 0,
+            !self.is_rendezvous(),
             "a rendezvous has no capacity to be changed"
         );
-        state.capacity = capacity;
-        self.shared
-            .sight
-            .capacity
-            .store(capacity, Ordering::Relaxed);
+        self.shared.lock().set_capacity(capacity);
     }
 
     /// Shows `see` the item that is the next to leave, if there is one; it stays.
@@ -399,7 +398,9 @@ impl<D: Discipline> BlockingQueue<D> {
 
     /// What has happened so far.
     pub fn stats(&self) -> Stats {
-        self.shared.lock().stats()
+        Stats {
+            high_water: self.shared.lock().high_water(),
+        }
     }
 
     /// Gets items, waiting for each, until the queue has been shut down and is empty.
@@ -414,7 +415,7 @@ impl<D: Discipline> BlockingQueue<D> {
 
     /// Gets everything that is in it at once, the next one first.
     pub fn drain(&self) -> Drain<D> {
-        Drain::new(self.shared.lock().take_items())
+        Drain::new(self.shared.lock().items.take_all())
     }
 }
 
@@ -429,8 +430,8 @@ impl<D: Discipline> Clone for BlockingQueue<D> {
 impl<D: Discipline> fmt::Debug for BlockingQueue<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (len, is_shut, unfinished) = {
-            let state = self.shared.lock();
-            (state.items.len(), state.is_shut, state.unfinished)
+            let queue = self.shared.lock();
+            (queue.items.len(), queue.is_shut(), queue.unfinished)
         };
         f.debug_struct("BlockingQueue")
             .field("len", &len)

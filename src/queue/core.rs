@@ -18,8 +18,9 @@
 
 use super::clock::Clock;
 use super::offers::Offers;
-use super::{Discipline, PutError, Stats};
-use crate::platform::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use super::placing::Place;
+use super::{Discipline, PutError};
+use crate::platform::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use crate::platform::{ShortGuard, ShortLock, cpus};
 use crate::wait::TASK;
 use crate::wait::lot::{self, Line};
@@ -40,13 +41,13 @@ pub(super) enum Side {
     Putters = 1,
 }
 
-/// Bits of [`State::marks`]: somebody is parked on that side, ...
+/// Bits of [`Shared::marks`]: somebody is parked on that side, ...
 const GETTERS: u8 = 1;
 const PUTTERS: u8 = 2;
 /// ... waits for all items to be finished, ...
 const JOINERS: u8 = 4;
-/// ... or has to be told that the item it offered has been taken.
-const TAKEN: u8 = 8;
+/// ... or may have to be told that an item has been taken: this is a rendezvous.
+const OFFERS: u8 = 8;
 
 impl Side {
     const fn mark(self) -> u8 {
@@ -58,34 +59,30 @@ impl Side {
 }
 
 /// A queue. Handles to it are `Arc`s.
-#[repr(C)]
+///
+/// What a put or a get between two busy threads writes is in the first cache line, if the discipline is no
+/// larger than a `VecDeque`; with each line more that moves between the cores everything gets slower.
+#[repr(C, align(128))]
 pub(super) struct Shared<D: Discipline> {
-    state: CachePadded<ShortLock<State<D>>>,
-    /// What those who spin look at without the lock; changed under it.
-    pub(super) sight: Sight,
+    /// Items, those on offer included. Changed under the lock, and read without it by those who spin.
+    len: AtomicUsize,
+    /// As `len`.
+    is_shut: AtomicBool,
+    /// What `Held::drop` may have to tell somebody. As `len`.
+    marks: AtomicU8,
+    state: ShortLock<State<D>>,
+    /// As `len`.
+    capacity: AtomicUsize,
+    /// Offers up to this one have been taken. As `len`.
+    taken: AtomicUsize,
+    /// For each side, how many are awake; see the head of the file. Each on a line of its own, which
+    /// only those of that side use as long as nobody is parked.
+    awake: [CachePadded<AtomicU32>; 2],
+    /// The addresses at which the sides and the joiners wait.
     spots: [Spot; 2],
     joining: Spot,
     /// If the discipline depends on time.
     clock: Option<Clock>,
-}
-
-/// The state of the queue as it was when the short lock was last released.
-pub(super) struct Sight {
-    /// Items, those on offer included.
-    pub(super) len: AtomicUsize,
-    pub(super) capacity: AtomicUsize,
-    pub(super) is_shut: AtomicBool,
-    /// The marks.
-    marks: AtomicU8,
-    /// Offers up to this one have been taken.
-    pub(super) taken: AtomicUsize,
-}
-
-impl Sight {
-    /// Is somebody parked on that side?
-    pub(super) fn is_marked(&self, side: Side) -> bool {
-        self.marks.load(Ordering::Relaxed) & side.mark() != 0
-    }
 }
 
 /// A place whose address is a key of the lot.
@@ -101,24 +98,22 @@ impl Spot {
     }
 }
 
+/// What is only reached under the lock.
+#[repr(C)]
 pub(super) struct State<D: Discipline> {
-    /// Whether `Held::drop` may have somebody to call.
-    marks: u8,
-    /// For each side, how many are awake; see the head of the file.
-    awake: [u32; 2],
     pub(super) items: D,
     /// Items put and not acknowledged.
     pub(super) unfinished: usize,
-    pub(super) capacity: usize,
-    pub(super) is_shut: bool,
+    // From here on what is seldom written.
+    high_water: usize,
     /// How often `unfinished` has become zero.
     pub(super) finishes: usize,
     /// Whether that has to be told to those who wait for it.
     has_finished: bool,
     /// What the alarm was last set for.
     alarm: Option<Instant>,
-    put: u64,
-    high_water: usize,
+    /// Whether something has been taken that was on offer, which has to be told to its putter.
+    has_taken: bool,
     /// What is on offer; only a rendezvous has it.
     pub(super) offers: Option<Box<Offers<D::Item>>>,
 }
@@ -136,7 +131,7 @@ impl<D: Discipline> State<D> {
     #[cold]
     fn take_offer(&mut self) -> Option<D::Item> {
         let item = self.offers.as_mut()?.take_first()?;
-        self.marks |= TAKEN;
+        self.has_taken = true;
         self.count_put(1);
         Some(item)
     }
@@ -144,16 +139,6 @@ impl<D: Discipline> State<D> {
     /// Would `pop` give an item?
     pub(super) fn is_ready(&self) -> bool {
         self.items.is_ready() || self.offered() > 0
-    }
-
-    /// Has the offer with this number been taken, if it was not withdrawn?
-    pub(super) fn has_taken(&self, number: usize) -> bool {
-        let offers = self.offers.as_ref();
-        offers.is_some_and(|offers| is_before(number, offers.taken()))
-    }
-
-    pub(super) fn has_room(&self) -> bool {
-        self.items.len() < self.capacity
     }
 
     fn offered(&self) -> usize {
@@ -164,8 +149,11 @@ impl<D: Discipline> State<D> {
     #[inline]
     pub(super) fn count_put(&mut self, n: usize) {
         self.unfinished += n;
-        self.put += n as u64;
-        self.high_water = self.high_water.max(self.items.len());
+        let len = self.items.len();
+        // Compared first: a line that is only read need not move between cores.
+        if len > self.high_water {
+            self.high_water = len;
+        }
     }
 
     /// `n` items need no acknowledgement any more. Some may have been acknowledged before they were got.
@@ -176,11 +164,6 @@ impl<D: Discipline> State<D> {
             self.finishes = self.finishes.wrapping_add(1);
             self.has_finished = true;
         }
-    }
-
-    /// Takes everything out, to be got.
-    pub(super) fn take_items(&mut self) -> Vec<D::Item> {
-        self.items.take_all()
     }
 
     /// Takes everything out, and nobody is going to get it.
@@ -211,26 +194,65 @@ impl<D: Discipline> State<D> {
         change(&mut counting.state.items)
     }
 
-    pub(super) fn stats(&self) -> Stats {
-        Stats {
-            put: self.put,
-            high_water: self.high_water,
-        }
+    pub(super) fn high_water(&self) -> usize {
+        self.high_water
+    }
+}
+
+/// The short lock, held. Its drop keeps the invariant: see the head of the file.
+pub(super) struct Held<'a, D: Discipline> {
+    shared: &'a Shared<D>,
+    /// `None` only while it is dropped.
+    state: Option<ShortGuard<'a, State<D>>>,
+}
+
+impl<D: Discipline> Held<'_, D> {
+    pub(super) fn is_shut(&self) -> bool {
+        self.shared.is_shut.load(Ordering::Relaxed)
     }
 
-    /// Counts one of `side` as awake, from its first vain attempt on. True if there are enough of them.
-    pub(super) fn wake_up(&mut self, side: Side) -> bool {
-        let awake = &mut self.awake[side as usize];
-        *awake += 1;
-        *awake as usize > cpus()
+    pub(super) fn shut(&mut self) {
+        self.shared.is_shut.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn fall_asleep(&mut self, side: Side) {
-        self.awake[side as usize] -= 1;
+    pub(super) fn capacity(&self) -> usize {
+        self.shared.capacity.load(Ordering::Relaxed)
     }
 
+    pub(super) fn set_capacity(&mut self, capacity: usize) {
+        self.shared.capacity.store(capacity, Ordering::Relaxed);
+    }
+
+    /// For how many more items there is room.
+    pub(super) fn room(&self) -> usize {
+        self.capacity().saturating_sub(self.items.len())
+    }
+
+    /// Has the offer with this number been taken, if it was not withdrawn?
+    pub(super) fn has_taken(&self, number: usize) -> bool {
+        let offers = self.offers.as_ref();
+        offers.is_some_and(|offers| is_before(number, offers.taken()))
+    }
+
+    /// Is somebody of `side` parked?
     pub(super) fn is_marked(&self, side: Side) -> bool {
-        self.marks & side.mark() != 0
+        self.shared.is_marked(side)
+    }
+
+    /// Somebody of `side` is about to be linked; the bucket is locked.
+    pub(super) fn mark(&mut self, side: Side) {
+        self.shared.set_mark(side.mark());
+    }
+
+    /// Somebody is about to be linked who waits for all items to be finished; the bucket is locked.
+    pub(super) fn mark_joiner(&mut self) {
+        self.shared.set_mark(JOINERS);
+    }
+
+    /// Releases the lock without calling anybody: for who holds a bucket and has given nobody anything to
+    /// do.
+    pub(super) fn release_quietly(mut self) {
+        self.state = None;
     }
 
     /// For how many of `side` there is something to do.
@@ -238,7 +260,7 @@ impl<D: Discipline> State<D> {
         match side {
             Side::Getters if self.items.is_ready() => self.items.len(),
             Side::Getters => self.offered(),
-            Side::Putters => self.capacity.saturating_sub(self.items.len()),
+            Side::Putters => self.room(),
         }
     }
 
@@ -251,9 +273,8 @@ impl<D: Discipline> State<D> {
                 continue;
             }
             let wanted = self.things_for(side).min(cpus());
-            let awake = &mut self.awake[side as usize];
-            plan.call[side as usize] = if (*awake as usize) < wanted {
-                *awake += 1;
+            plan.call[side as usize] = if self.shared.awake(side) < wanted {
+                self.shared.wake_up(side);
                 Call::Next
             } else if wanted > 0 && lot::is_time_to_look() {
                 Call::Overdue
@@ -264,11 +285,10 @@ impl<D: Discipline> State<D> {
         if D::IS_TIMED && self.is_marked(Side::Getters) && !self.items.is_ready() {
             plan.sets_alarm = self.items.next_due() != self.alarm;
         }
-        if std::mem::take(&mut self.has_finished) && self.marks & JOINERS != 0 {
+        if std::mem::take(&mut self.has_finished) {
             plan.finishes = Some(self.finishes);
         }
-        if self.marks & TAKEN != 0 {
-            self.marks &= !TAKEN;
+        if std::mem::take(&mut self.has_taken) {
             plan.taken = self.offers.as_ref().map(|offers| offers.taken());
         }
         plan
@@ -296,13 +316,6 @@ enum Call {
     Overdue,
 }
 
-/// The short lock, held. Its drop keeps the invariant: see the head of the file.
-pub(super) struct Held<'a, D: Discipline> {
-    shared: &'a Shared<D>,
-    /// `None` only while it is dropped.
-    state: Option<ShortGuard<'a, State<D>>>,
-}
-
 impl<D: Discipline> Deref for Held<'_, D> {
     type Target = State<D>;
 
@@ -322,41 +335,65 @@ impl<D: Discipline> DerefMut for Held<'_, D> {
 impl<D: Discipline> Drop for Held<'_, D> {
     #[inline]
     fn drop(&mut self) {
-        let Some(state) = self.state.take() else {
-            return;
-        };
-        let len = state.items.len() + state.offered();
-        self.shared.sight.len.store(len, Ordering::Relaxed);
-        if state.marks != 0 {
-            self.shared.release_marked(state);
+        let Some(state) = &self.state else { return };
+        let shared = self.shared;
+        shared.len.store(state.items.len(), Ordering::Relaxed);
+        if shared.marks.load(Ordering::Relaxed) != 0 {
+            self.release_marked();
+        }
+    }
+}
+
+impl<D: Discipline> Held<'_, D> {
+    #[cold]
+    fn release_marked(&mut self) {
+        let shared = self.shared;
+        let plan = self.plan();
+        if let Some(offers) = &self.offers {
+            let len = self.items.len() + offers.len();
+            shared.len.store(len, Ordering::Relaxed);
+            shared.taken.store(offers.taken(), Ordering::Relaxed);
+        }
+        self.state = None;
+        for side in [Side::Getters, Side::Putters] {
+            match plan.call[side as usize] {
+                Call::Nobody => {}
+                Call::Next => shared.call_next(side),
+                Call::Overdue => shared.call_overdue(side),
+            }
+        }
+        if let Some(finishes) = plan.finishes {
+            shared.tell_before(shared.joining(), finishes, JOINERS);
+        }
+        if let Some(taken) = plan.taken {
+            shared.tell_before(shared.address(Side::Putters), taken, PUTTERS);
+        }
+        if plan.sets_alarm {
+            shared.set_alarm();
         }
     }
 }
 
 impl<D: Discipline> Shared<D> {
     pub(super) fn new(items: D, capacity: usize) -> Shared<D> {
+        let is_rendezvous = capacity == 0;
         Shared {
-            sight: Sight {
-                len: AtomicUsize::new(items.len()),
-                capacity: AtomicUsize::new(capacity),
-                is_shut: AtomicBool::new(false),
-                marks: AtomicU8::new(0),
-                taken: AtomicUsize::new(0),
-            },
-            state: CachePadded::new(ShortLock::new(State {
-                marks: 0,
-                awake: [0; 2],
+            len: AtomicUsize::new(items.len()),
+            is_shut: AtomicBool::new(false),
+            marks: AtomicU8::new(if is_rendezvous { OFFERS } else { 0 }),
+            state: ShortLock::new(State {
                 unfinished: items.len(),
-                put: items.len() as u64,
                 high_water: items.len(),
                 items,
-                capacity,
-                is_shut: false,
                 finishes: 0,
                 has_finished: false,
                 alarm: None,
-                offers: (capacity == 0).then(Box::default),
-            })),
+                has_taken: false,
+                offers: is_rendezvous.then(Box::default),
+            }),
+            capacity: AtomicUsize::new(capacity),
+            taken: AtomicUsize::new(0),
+            awake: [0, 0].map(|awake| CachePadded::new(AtomicU32::new(awake))),
             spots: [Spot::new(), Spot::new()],
             joining: Spot::new(),
             clock: D::IS_TIMED.then(Clock::new),
@@ -371,39 +408,93 @@ impl<D: Discipline> Shared<D> {
         }
     }
 
-    /// The lock without the calls at its end: for who holds a bucket and gives nobody anything to do.
-    pub(super) fn lock_bare(&self) -> ShortGuard<'_, State<D>> {
-        self.state.lock()
+    /// Puts `item`, if there seems to be room and is. The short way.
+    #[inline]
+    pub(super) fn put_now<P: Place<D>>(
+        &self,
+        item: D::Item,
+        place: P,
+    ) -> Result<P::Receipt, D::Item> {
+        if self.room_in_sight() == 0 {
+            return Err(item);
+        }
+        let mut queue = self.lock();
+        if queue.is_shut() || queue.room() == 0 {
+            return Err(item);
+        }
+        let receipt = place.place(&mut queue.items, item);
+        queue.count_put(1);
+        Ok(receipt)
     }
 
-    #[cold]
-    fn release_marked(&self, mut state: ShortGuard<'_, State<D>>) {
-        let plan = state.plan();
-        if let Some(taken) = plan.taken {
-            self.sight.taken.store(taken, Ordering::Relaxed);
-        }
-        drop(state);
-        for side in [Side::Getters, Side::Putters] {
-            match plan.call[side as usize] {
-                Call::Nobody => {}
-                Call::Next => self.call_next(side),
-                Call::Overdue => self.call_overdue(side),
-            }
-        }
-        if let Some(finishes) = plan.finishes {
-            lot::line(self.joining(), |line| {
-                line.grant_where(|began| is_before(began, finishes).then_some(TOLD));
-                self.unmark_if_empty(line, JOINERS);
-            });
-        }
-        if let Some(taken) = plan.taken {
-            lot::line(self.address(Side::Putters), |line| {
-                line.grant_where(|offer| is_before(offer, taken).then_some(TOLD));
-                self.unmark_if_empty(line, PUTTERS);
-            });
-        }
-        if plan.sets_alarm {
-            self.set_alarm();
+    /// How many items there seem to be; after a shutdown one too many, which is the news of it.
+    #[inline]
+    pub(super) fn items_in_sight(&self) -> usize {
+        self.len.load(Ordering::Relaxed) + usize::from(self.is_shut.load(Ordering::Relaxed))
+    }
+
+    /// For how many items there seems to be room, as `items_in_sight`.
+    #[inline]
+    pub(super) fn room_in_sight(&self) -> usize {
+        let room = self
+            .capacity()
+            .saturating_sub(self.len.load(Ordering::Relaxed));
+        room.saturating_add(usize::from(self.is_shut.load(Ordering::Relaxed)))
+    }
+
+    /// So many things are worth an interruption of whoever is at work.
+    pub(super) fn good_deal(&self) -> usize {
+        (self.capacity() / 2).clamp(1, 512)
+    }
+
+    /// Does the offer with this number seem to be taken?
+    pub(super) fn looks_taken(&self, number: usize) -> bool {
+        is_before(number, self.taken.load(Ordering::Relaxed))
+            || self.is_shut.load(Ordering::Relaxed)
+    }
+
+    /// About how many items there are.
+    pub(super) fn likely_len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_marked(&self, side: Side) -> bool {
+        self.marks.load(Ordering::Relaxed) & side.mark() != 0
+    }
+
+    /// Counts one of `side` as awake.
+    ///
+    /// Relaxed, and without the lock: whoever stops being awake says so before it locks or under the lock,
+    /// and then keeps the invariant; so who has seen it awake under the lock has locked before that.
+    pub(super) fn wake_up(&self, side: Side) {
+        self.awake[side as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The opposite of `wake_up`.
+    pub(super) fn fall_asleep(&self, side: Side) {
+        self.awake[side as usize].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn awake(&self, side: Side) -> usize {
+        self.awake[side as usize].load(Ordering::Relaxed) as usize
+    }
+
+    /// Under the short lock, like all that changes the marks.
+    fn set_mark(&self, mark: u8) {
+        let marks = self.marks.load(Ordering::Relaxed);
+        self.marks.store(marks | mark, Ordering::Relaxed);
+    }
+
+    fn unmark_if_empty(&self, line: &Line<'_>, mark: u8) {
+        if line.is_empty() {
+            let _locked = self.state.lock();
+            let marks = self.marks.load(Ordering::Relaxed);
+            self.marks.store(marks & !mark, Ordering::Relaxed);
         }
     }
 
@@ -418,6 +509,14 @@ impl<D: Discipline> Shared<D> {
         }
     }
 
+    /// Tells those in the line at `address` whose number comes before `end`.
+    fn tell_before(&self, address: usize, end: usize, mark: u8) {
+        lot::line(address, |line| {
+            line.grant_where(|number| is_before(number, end).then_some(TOLD));
+            self.unmark_if_empty(line, mark);
+        });
+    }
+
     /// Calls the front waiter of `side`, who has been counted as awake.
     fn call_next(&self, side: Side) {
         lot::line(self.address(side), |line| {
@@ -429,7 +528,7 @@ impl<D: Discipline> Shared<D> {
                     break;
                 }
                 if is_granted || line.is_empty() {
-                    self.state.lock().fall_asleep(side);
+                    self.fall_asleep(side);
                     break;
                 }
             }
@@ -448,9 +547,9 @@ impl<D: Discipline> Shared<D> {
             if front.thread == TASK {
                 line.grant_front(TOLD);
             } else {
-                self.state.lock().wake_up(side);
+                self.wake_up(side);
                 if !line.grant_front(CALLED) {
-                    self.state.lock().fall_asleep(side);
+                    self.fall_asleep(side);
                 }
             }
             self.unmark_if_empty(line, side.mark());
@@ -467,38 +566,15 @@ impl<D: Discipline> Shared<D> {
         }
     }
 
-    /// Somebody of `side` is about to be linked; the bucket is locked.
-    pub(super) fn mark(&self, state: &mut State<D>, side: Side) {
-        self.set_marks(state, state.marks | side.mark());
-    }
-
-    /// Somebody is about to be linked who waits for all items to be finished; the bucket is locked.
-    pub(super) fn mark_joiner(&self, state: &mut State<D>) {
-        self.set_marks(state, state.marks | JOINERS);
-    }
-
-    fn unmark_if_empty(&self, line: &Line<'_>, mark: u8) {
-        if line.is_empty() {
-            let mut state = self.state.lock();
-            let marks = state.marks & !mark;
-            self.set_marks(&mut state, marks);
-        }
-    }
-
-    fn set_marks(&self, state: &mut State<D>, marks: u8) {
-        state.marks = marks;
-        self.sight.marks.store(marks, Ordering::Relaxed);
-    }
-
     /// At a rendezvous: gives an item to one of the getters who wait, if there are more of them than items
     /// already given.
     pub(super) fn hand_over(&self, item: D::Item) -> Result<(), PutError<D::Item>> {
         let done = lot::line(self.address(Side::Getters), |line| {
             let mut state = self.state.lock();
-            if state.is_shut {
+            if self.is_shut.load(Ordering::Relaxed) {
                 return Err(PutError::ShutDown(item));
             }
-            let waiting = line.count() + state.awake[Side::Getters as usize] as usize;
+            let waiting = line.count() + self.awake(Side::Getters);
             if state.items.len() >= waiting {
                 return Err(PutError::Full(item));
             }

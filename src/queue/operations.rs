@@ -1,11 +1,10 @@
 //! What is done with a queue under its lock: get, get many, put, put many.
 
-use super::core::{Shared, Side, Sight, State, is_before};
+use super::core::{Held, Shared, Side};
 use super::placing::{Exchange, Place};
 use super::request::Operation;
 use super::{Discipline, GetError, PutError};
 use crate::GaveUp;
-use crate::platform::atomic::Ordering;
 use crate::wait::Kind;
 use std::vec;
 
@@ -19,26 +18,6 @@ static PUT: Kind = Kind {
     owner: None,
 };
 
-fn get_looks_possible(sight: &Sight) -> bool {
-    sight.len.load(Ordering::Relaxed) > 0 || sight.is_shut.load(Ordering::Relaxed)
-}
-
-fn put_looks_possible(sight: &Sight, offered: &Offered) -> bool {
-    let room = match offered.0 {
-        None => sight.len.load(Ordering::Relaxed) < sight.capacity.load(Ordering::Relaxed),
-        Some(number) => is_before(number, sight.taken.load(Ordering::Relaxed)),
-    };
-    room || sight.is_shut.load(Ordering::Relaxed)
-}
-
-fn put_is_possible<D: Discipline>(state: &State<D>, offered: &Offered) -> bool {
-    let room = match offered.0 {
-        None => state.has_room(),
-        Some(number) => state.has_taken(number),
-    };
-    room || state.is_shut
-}
-
 /// Takes the next item.
 pub(super) struct Get;
 
@@ -48,20 +27,20 @@ impl<D: Discipline> Operation<D> for Get {
     const SIDE: Side = Side::Getters;
 
     #[inline]
-    fn run(&mut self, state: &mut State<D>) -> Option<Self::Output> {
-        match state.pop() {
+    fn run(&mut self, queue: &mut Held<'_, D>) -> Option<Self::Output> {
+        match queue.pop() {
             Some(item) => Some(Ok(item)),
-            None if state.is_shut && state.items.is_empty() => Some(Err(GetError::ShutDown)),
+            None if queue.is_shut() && queue.items.is_empty() => Some(Err(GetError::ShutDown)),
             None => None,
         }
     }
 
-    fn is_possible(&self, state: &State<D>) -> bool {
-        state.is_ready() || state.is_shut && state.items.is_empty()
+    fn is_possible(&self, queue: &Held<'_, D>) -> bool {
+        queue.is_ready() || queue.is_shut() && queue.items.is_empty()
     }
 
-    fn looks_possible(&self, sight: &Sight) -> bool {
-        get_looks_possible(sight)
+    fn things_in_sight(&self, queue: &Shared<D>) -> usize {
+        queue.items_in_sight()
     }
 
     fn refuse(&mut self) -> Self::Output {
@@ -81,9 +60,9 @@ pub(super) struct GetMany<D: Discipline> {
 }
 
 impl<D: Discipline> GetMany<D> {
-    pub(super) fn new(max: usize, sight: &Sight) -> GetMany<D> {
+    pub(super) fn new(max: usize, queue: &Shared<D>) -> GetMany<D> {
         assert!(max > 0, "to get no items at all");
-        let likely = sight.len.load(Ordering::Relaxed).min(max);
+        let likely = queue.likely_len().min(max);
         GetMany {
             max,
             items: Vec::with_capacity(likely),
@@ -96,21 +75,21 @@ impl<D: Discipline> Operation<D> for GetMany<D> {
     const KIND: &'static Kind = &GET;
     const SIDE: Side = Side::Getters;
 
-    fn run(&mut self, state: &mut State<D>) -> Option<Self::Output> {
-        if !state.is_ready() {
-            return (state.is_shut && state.items.is_empty()).then_some(Err(GetError::ShutDown));
+    fn run(&mut self, queue: &mut Held<'_, D>) -> Option<Self::Output> {
+        if !queue.is_ready() {
+            return (queue.is_shut() && queue.items.is_empty()).then_some(Err(GetError::ShutDown));
         }
         self.items
-            .extend(std::iter::from_fn(|| state.pop()).take(self.max));
+            .extend(std::iter::from_fn(|| queue.pop()).take(self.max));
         Some(Ok(std::mem::take(&mut self.items)))
     }
 
-    fn is_possible(&self, state: &State<D>) -> bool {
-        Get.is_possible(state)
+    fn is_possible(&self, queue: &Held<'_, D>) -> bool {
+        Get.is_possible(queue)
     }
 
-    fn looks_possible(&self, sight: &Sight) -> bool {
-        get_looks_possible(sight)
+    fn things_in_sight(&self, queue: &Shared<D>) -> usize {
+        queue.items_in_sight()
     }
 
     fn refuse(&mut self) -> Self::Output {
@@ -129,18 +108,34 @@ struct Offered(Option<usize>);
 
 impl Offered {
     /// Holds `item` out.
-    fn make<D: Discipline>(&mut self, state: &mut State<D>, item: D::Item) {
-        self.0 = state.offers.as_mut().map(|offers| offers.make(item));
+    fn make<D: Discipline>(&mut self, queue: &mut Held<'_, D>, item: D::Item) {
+        self.0 = queue.offers.as_mut().map(|offers| offers.make(item));
+    }
+
+    /// Is there a reason to look whether the put can be done?
+    fn is_possible<D: Discipline>(&self, queue: &Held<'_, D>) -> bool {
+        queue.is_shut()
+            || match self.0 {
+                None => queue.room() > 0,
+                Some(number) => queue.has_taken(number),
+            }
+    }
+
+    fn things_in_sight<D: Discipline>(&self, queue: &Shared<D>) -> usize {
+        match self.0 {
+            None => queue.room_in_sight(),
+            Some(number) => usize::from(queue.looks_taken(number)),
+        }
     }
 
     /// Has the item been taken? Said once.
-    fn is_taken<D: Discipline>(&mut self, state: &State<D>) -> bool {
-        self.0.take_if(|number| state.has_taken(*number)).is_some()
+    fn is_taken<D: Discipline>(&mut self, queue: &Held<'_, D>) -> bool {
+        self.0.take_if(|number| queue.has_taken(*number)).is_some()
     }
 
     /// Takes the item back. `None` if it has been taken, or there was none.
-    fn withdraw<D: Discipline>(&mut self, state: &mut State<D>) -> Option<D::Item> {
-        state.offers.as_mut()?.withdraw(self.0.take()?)
+    fn withdraw<D: Discipline>(&mut self, queue: &mut Held<'_, D>) -> Option<D::Item> {
+        queue.offers.as_mut()?.withdraw(self.0.take()?)
     }
 }
 
@@ -164,22 +159,22 @@ impl<D: Discipline, P: Place<D>> Put<D, P> {
 
     /// At a rendezvous the item is held out, ...
     #[cold]
-    fn offer(&mut self, state: &mut State<D>) {
+    fn offer(&mut self, queue: &mut Held<'_, D>) {
         if let Some(item) = self.item.take() {
-            self.offered.make(state, item);
+            self.offered.make(queue, item);
         }
     }
 
     /// ... and has been put once it has been taken.
     #[cold]
-    fn run_offered(&mut self, state: &mut State<D>) -> Option<<Self as Operation<D>>::Output> {
-        if self.offered.is_taken(state) {
+    fn run_offered(&mut self, queue: &mut Held<'_, D>) -> Option<<Self as Operation<D>>::Output> {
+        if self.offered.is_taken(queue) {
             return Some(Ok(P::Receipt::default()));
         }
-        if state.is_shut {
+        if queue.is_shut() {
             return self
                 .offered
-                .withdraw(state)
+                .withdraw(queue)
                 .map(PutError::ShutDown)
                 .map(Err);
         }
@@ -193,42 +188,46 @@ impl<D: Discipline, P: Place<D>> Operation<D> for Put<D, P> {
     const SIDE: Side = Side::Putters;
 
     #[inline]
-    fn run(&mut self, state: &mut State<D>) -> Option<Self::Output> {
+    fn run(&mut self, queue: &mut Held<'_, D>) -> Option<Self::Output> {
         if self.offered.0.is_some() {
-            return self.run_offered(state);
+            return self.run_offered(queue);
         }
-        if state.is_shut {
+        if queue.is_shut() {
             return self.item.take().map(PutError::ShutDown).map(Err);
         }
-        if !state.has_room() {
-            if state.capacity == 0 {
-                self.offer(state);
+        if queue.room() == 0 {
+            if queue.capacity() == 0 {
+                self.offer(queue);
                 return None;
             }
-            return match self.place.exchange(&mut state.items, self.item.take()?) {
+            return match self.place.exchange(&mut queue.items, self.item.take()?) {
                 Exchange::Wait(item) => {
                     self.item = Some(item);
                     None
                 }
                 Exchange::Done(receipt) => {
-                    state.count_put(1);
-                    state.count_finished(1);
+                    queue.count_put(1);
+                    queue.count_finished(1);
                     Some(Ok(receipt))
                 }
                 Exchange::Refused(item) => Some(Err(PutError::Full(item))),
             };
         }
-        let receipt = self.place.place(&mut state.items, self.item.take()?);
-        state.count_put(1);
+        let receipt = self.place.place(&mut queue.items, self.item.take()?);
+        queue.count_put(1);
         Some(Ok(receipt))
     }
 
-    fn is_possible(&self, state: &State<D>) -> bool {
-        !P::WAITS || put_is_possible(state, &self.offered)
+    fn is_possible(&self, queue: &Held<'_, D>) -> bool {
+        !P::WAITS || self.offered.is_possible(queue)
     }
 
-    fn looks_possible(&self, sight: &Sight) -> bool {
-        !P::WAITS || put_looks_possible(sight, &self.offered)
+    fn things_in_sight(&self, queue: &Shared<D>) -> usize {
+        if P::WAITS {
+            self.offered.things_in_sight(queue)
+        } else {
+            usize::MAX
+        }
     }
 
     fn tag(&self) -> usize {
@@ -279,8 +278,8 @@ impl<D: Discipline> PutMany<D> {
     }
 
     /// What has not been put.
-    fn left(&mut self, state: &mut State<D>) -> Vec<D::Item> {
-        let offered = self.offered.withdraw(state);
+    fn left(&mut self, queue: &mut Held<'_, D>) -> Vec<D::Item> {
+        let offered = self.offered.withdraw(queue);
         offered.into_iter().chain(self.items.by_ref()).collect()
     }
 }
@@ -290,37 +289,37 @@ impl<D: Discipline> Operation<D> for PutMany<D> {
     const KIND: &'static Kind = &PUT;
     const SIDE: Side = Side::Putters;
 
-    fn run(&mut self, state: &mut State<D>) -> Option<Self::Output> {
-        self.offered.is_taken(state);
+    fn run(&mut self, queue: &mut Held<'_, D>) -> Option<Self::Output> {
+        self.offered.is_taken(queue);
         if self.offered.0.is_none() && self.items.as_slice().is_empty() {
             return Some(Ok(()));
         }
-        if state.is_shut {
-            return Some(Err(PutError::ShutDown(self.left(state))));
+        if queue.is_shut() {
+            return Some(Err(PutError::ShutDown(self.left(queue))));
         }
-        let room = state.capacity.saturating_sub(state.items.len());
+        let room = queue.room();
         for item in self.items.by_ref().take(room) {
-            state.items.push(item);
-            state.count_put(1);
+            queue.items.push(item);
+            queue.count_put(1);
         }
         if self.items.as_slice().is_empty() && self.offered.0.is_none() {
             return Some(Ok(()));
         }
-        if state.capacity == 0
+        if queue.capacity() == 0
             && self.offered.0.is_none()
             && let Some(item) = self.items.next()
         {
-            self.offered.make(state, item);
+            self.offered.make(queue, item);
         }
         None
     }
 
-    fn is_possible(&self, state: &State<D>) -> bool {
-        put_is_possible(state, &self.offered)
+    fn is_possible(&self, queue: &Held<'_, D>) -> bool {
+        self.offered.is_possible(queue)
     }
 
-    fn looks_possible(&self, sight: &Sight) -> bool {
-        put_looks_possible(sight, &self.offered)
+    fn things_in_sight(&self, queue: &Shared<D>) -> usize {
+        self.offered.things_in_sight(queue)
     }
 
     fn tag(&self) -> usize {

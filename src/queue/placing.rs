@@ -93,7 +93,11 @@ impl<'q, D: Discipline, P: Place<D>> Placing<'q, D, P> {
     #[inline]
     #[track_caller]
     pub fn put(&self, item: D::Item) -> Result<P::Receipt, PutError<D::Item>> {
-        self.request(item).run(Location::caller())
+        match self.shared().put_now(item, self.place) {
+            Ok(receipt) => Ok(receipt),
+            Err(item) if !P::WAITS => self.request(item).try_to(),
+            Err(item) => self.request(item).run(Location::caller()),
+        }
     }
 
     /// Puts an item if there is room; never blocks. At a rendezvous, if a getter waits for it.

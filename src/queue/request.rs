@@ -1,10 +1,10 @@
 //! How an operation on a queue waits: one [`Request`] for all of them.
 
 use super::Discipline;
-use super::core::{CALLED, Shared, Side, Sight, State};
+use super::core::{CALLED, Held, Shared, Side};
 use crate::GaveUp;
 use crate::wait::lot::Line;
-use crate::wait::{Kind, Limit, Request, wait, wait_for_ever};
+use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
 use std::panic::Location;
 
 /// Something that is done under the short lock as soon as the queue's state allows it.
@@ -14,13 +14,13 @@ pub(super) trait Operation<D: Discipline>: Sized {
     const SIDE: Side;
 
     /// Does it. `None` when that cannot be done now.
-    fn run(&mut self, state: &mut State<D>) -> Option<Self::Output>;
+    fn run(&mut self, queue: &mut Held<'_, D>) -> Option<Self::Output>;
 
     /// Would `run` do it?
-    fn is_possible(&self, state: &State<D>) -> bool;
+    fn is_possible(&self, queue: &Held<'_, D>) -> bool;
 
-    /// Would it perhaps, as far as can be seen without the lock? Wrong only for a moment.
-    fn looks_possible(&self, sight: &Sight) -> bool;
+    /// How often could it be done, as far as can be seen without the lock? Wrong only for a moment.
+    fn things_in_sight(&self, queue: &Shared<D>) -> usize;
 
     /// What whoever tells waiters apart has to know.
     fn tag(&self) -> usize {
@@ -43,8 +43,8 @@ pub(super) struct QueueRequest<'a, D: Discipline, O: Operation<D>> {
     pub(super) operation: O,
     /// Whether it is counted among those awake.
     is_awake: bool,
-    /// Whether there are enough of those.
-    is_crowded: bool,
+    /// How many things there were to do when it last looked.
+    things: usize,
 }
 
 // The operation is moved, never pointed at.
@@ -57,15 +57,14 @@ impl<'a, D: Discipline, O: Operation<D>> QueueRequest<'a, D, O> {
             shared,
             operation,
             is_awake: false,
-            is_crowded: false,
+            things: 0,
         }
     }
 
     /// The attempt of a caller that does not wait yet.
     #[inline]
     pub(super) fn try_run(&mut self) -> Option<O::Output> {
-        let mut state = self.shared.lock();
-        self.operation.run(&mut state)
+        self.operation.run(&mut self.shared.lock())
     }
 
     /// Does it now or not at all.
@@ -77,13 +76,11 @@ impl<'a, D: Discipline, O: Operation<D>> QueueRequest<'a, D, O> {
         }
     }
 
-    /// Does it, waiting as long as it takes.
-    #[inline]
+    /// Does it, waiting as long as it takes. The caller has tried already.
+    #[cold]
+    #[inline(never)]
     pub(super) fn run(mut self, place: &'static Location<'static>) -> O::Output {
-        match self.try_run() {
-            Some(output) => output,
-            None => wait_for_ever(&mut self, place),
-        }
+        wait_for_ever(&mut self, place)
     }
 
     /// Does it, waiting at most as long as `limit` says.
@@ -101,50 +98,68 @@ impl<'a, D: Discipline, O: Operation<D>> QueueRequest<'a, D, O> {
         }
     }
 
-    fn try_awake(&mut self) -> Option<O::Output> {
-        let mut state = self.shared.lock();
-        let done = self.operation.run(&mut state);
-        if done.is_some() && self.is_awake {
-            state.fall_asleep(O::SIDE);
-            self.is_awake = false;
-        } else if done.is_none() && !self.is_awake && state.is_marked(O::SIDE) {
-            self.is_crowded = state.wake_up(O::SIDE);
+    /// Says that it is awake, if there is anybody who might be woken in its stead.
+    fn wake_up(&mut self) {
+        if !self.is_awake && self.shared.is_marked(O::SIDE) {
             self.is_awake = true;
+            self.shared.wake_up(O::SIDE);
         }
-        done
+    }
+
+    /// True if it was awake.
+    fn fall_asleep(&mut self) -> bool {
+        let was_awake = std::mem::take(&mut self.is_awake);
+        if was_awake {
+            self.shared.fall_asleep(O::SIDE);
+        }
+        was_awake
     }
 }
 
 impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
     type Output = O::Output;
     const KIND: &'static Kind = O::KIND;
+    const AWAITED: Awaited = Awaited::Traffic;
 
     fn address(&self) -> usize {
         self.shared.address(O::SIDE)
     }
 
     fn attempt(&mut self) -> Option<O::Output> {
-        let sight = &self.shared.sight;
-        let looks_possible = self.operation.looks_possible(sight);
-        // Whoever tries while others are parked says so, lest one of them be woken for the same thing.
-        if !looks_possible && (self.is_awake || !sight.is_marked(O::SIDE)) {
-            return None;
+        self.wake_up();
+        let mut queue = self.shared.lock();
+        let done = self.operation.run(&mut queue);
+        if done.is_some() {
+            // Before the release, which calls who has been passed over because of us.
+            self.fall_asleep();
         }
-        self.try_awake()
+        done
     }
 
+    /// While the other side is busy, it is left alone until there is a good deal to do: to take the lines
+    /// from its core for every single item would slow down both.
+    fn looks_good(&mut self) -> bool {
+        self.wake_up();
+        let things = self.operation.things_in_sight(self.shared);
+        let before = std::mem::replace(&mut self.things, things);
+        things > 0 && (things <= before || things >= self.shared.good_deal())
+    }
+
+    /// Whoever spins takes nothing from those who are parked.
     fn crowded(&self) -> bool {
-        self.is_crowded
+        false
     }
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
-        let mut state = self.shared.lock_bare();
-        if self.operation.is_possible(&state) {
-            return None;
+        let mut queue = self.shared.lock();
+        let is_possible = self.operation.is_possible(&queue);
+        if !is_possible {
+            queue.mark(O::SIDE);
+            self.fall_asleep();
         }
-        self.shared.mark(&mut state, O::SIDE);
-        if std::mem::take(&mut self.is_awake) {
-            state.fall_asleep(O::SIDE);
+        queue.release_quietly();
+        if is_possible {
+            return None;
         }
         Some(self.operation.tag())
     }
@@ -158,12 +173,13 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
 
     fn granted(&mut self, token: usize) -> Option<O::Output> {
         self.is_awake = token == CALLED;
-        self.try_awake()
+        self.attempt()
     }
 
     fn resign(&mut self) {
-        if std::mem::take(&mut self.is_awake) {
-            self.shared.lock().fall_asleep(O::SIDE);
+        if self.fall_asleep() {
+            // Whoever is to be called instead is called by the release.
+            drop(self.shared.lock());
         }
     }
 
@@ -173,10 +189,10 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
 
     /// Called and not coming: releasing the lock calls the next.
     fn decline(&mut self, token: usize) {
-        let mut state = self.shared.lock();
         if token == CALLED {
-            state.fall_asleep(O::SIDE);
+            self.shared.fall_asleep(O::SIDE);
         }
+        drop(self.shared.lock());
     }
 }
 

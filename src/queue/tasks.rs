@@ -229,11 +229,15 @@ impl<D: Discipline> Request for JoinRequest<'_, D> {
     }
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
-        let mut state = self.shared.lock_bare();
-        if state.unfinished == 0 || is_before(self.began, state.finishes) {
+        let mut queue = self.shared.lock();
+        let is_over = queue.unfinished == 0 || is_before(self.began, queue.finishes);
+        if !is_over {
+            queue.mark_joiner();
+        }
+        queue.release_quietly();
+        if is_over {
             return None;
         }
-        self.shared.mark_joiner(&mut state);
         Some(self.began)
     }
 

@@ -25,6 +25,11 @@ pub(crate) trait Request {
     /// Does it at once if that is possible. Cheap when it isn't, so it may be called in a spin.
     fn attempt(&mut self) -> Option<Self::Output>;
 
+    /// In a spin, between two moments: is it time for an attempt?
+    fn looks_good(&mut self) -> bool {
+        true
+    }
+
     /// Whether somebody is parked, so that spinning would be queue-jumping or a waste.
     fn crowded(&self) -> bool;
 
@@ -70,7 +75,9 @@ pub(crate) fn wait<R: Request>(
     }
     let mut spin = Spin::new(R::AWAITED, limit);
     while !request.crowded() && spin.turn() {
-        if let Some(output) = request.attempt() {
+        if request.looks_good()
+            && let Some(output) = request.attempt()
+        {
             return Ok(output);
         }
     }
@@ -109,7 +116,9 @@ pub(crate) fn wait<R: Request>(
         ticket.again = true;
         spin = Spin::new(R::AWAITED, limit);
         while spin.turn() {
-            if let Some(output) = request.attempt() {
+            if request.looks_good()
+                && let Some(output) = request.attempt()
+            {
                 return Ok(output);
             }
         }

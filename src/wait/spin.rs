@@ -8,7 +8,9 @@
 //! Turns begin with pauses and go on with `sched_yield`, which lets others on this core go on. Who
 //! waits for something that is *held* pauses for most of a microsecond, because the holder is likely to
 //! run on another core and to be done soon, and a thread that yields is away for longer than that. Who
-//! waits for *news* pauses for a moment only, because the one who brings it may have to run here.
+//! waits for *news* pauses for a moment only, because the one who brings it may have to run here. Who waits
+//! in *traffic*, for an item or for room, looks often at first, because with luck the other side is at
+//! work on the other core, and is patient later, because a sleep and its wake-up cost more than hundreds of items.
 //!
 //! Between two looks lie more and more yields, up to eight: each look takes the word's cache line away
 //! from whoever works with it (two threads that only lock and unlock reach twice as much with growing
@@ -27,14 +29,20 @@ pub(crate) enum Awaited {
     Held,
     /// Something that somebody does or says.
     News,
+    /// Things that come and go all the time.
+    Traffic,
 }
 
 /// Turns made of so many pauses, of about 10 ns each.
-const PAUSING: usize = 2;
-const FOR_HELD: [u8; PAUSING] = [32, 48];
-const FOR_NEWS: [u8; PAUSING] = [4, 8];
+const FOR_HELD: &[u8] = &[32, 48];
+const FOR_NEWS: &[u8] = &[4, 8];
+const FOR_TRAFFIC: &[u8] = &[4, 4, 8, 8, 16, 16, 32, 32, 64];
 /// How long a wait stays awake: about what a sleep would cost.
 const AWAKE: Duration = Duration::from_micros(40);
+/// In traffic it makes at least so many turns of yields, unless they take ten times as long: where there are many
+/// more threads than processors, a yield lets the others work, and what they do is what is waited for.
+const LEAST_IN_TRAFFIC: usize = 16;
+const AT_MOST: Duration = Duration::from_micros(400);
 /// After so many turns with the same number of yields, the number doubles.
 const TURNS_ALIKE: usize = 2;
 /// It doubles so often.
@@ -44,9 +52,11 @@ const DOUBLINGS: usize = 3;
 pub(crate) struct Spin<'l> {
     limit: &'l Limit<'l>,
     turn: usize,
-    pauses: &'static [u8; PAUSING],
-    /// When to stop; known once the yielding begins.
-    end: Option<Instant>,
+    pauses: &'static [u8],
+    /// Turns of yields to be made, even if it takes longer.
+    least: usize,
+    /// When the yielding began.
+    began: Option<Instant>,
     is_over: bool,
 }
 
@@ -57,10 +67,15 @@ impl<'l> Spin<'l> {
             limit,
             turn: 0,
             pauses: match awaited {
-                Awaited::Held => &FOR_HELD,
-                Awaited::News => &FOR_NEWS,
+                Awaited::Held => FOR_HELD,
+                Awaited::News => FOR_NEWS,
+                Awaited::Traffic => FOR_TRAFFIC,
             },
-            end: None,
+            least: match awaited {
+                Awaited::Held | Awaited::News => 0,
+                Awaited::Traffic => LEAST_IN_TRAFFIC,
+            },
+            began: None,
             is_over: cpus() == 1,
         }
     }
@@ -77,12 +92,19 @@ impl<'l> Spin<'l> {
             return true;
         }
         let now = Instant::now();
-        let end = *self.end.get_or_insert_with(|| now + AWAKE);
+        let yielding = turn - self.pauses.len();
+        let began = *self.began.get_or_insert(now);
+        let awake = if yielding < self.least {
+            AT_MOST
+        } else {
+            AWAKE
+        };
+        let end = began + awake;
         if now >= end || self.limit.is_reached(now) {
             self.is_over = true;
             return false;
         }
-        for _ in 0..1 << ((turn - PAUSING) / TURNS_ALIKE).min(DOUBLINGS) {
+        for _ in 0..1 << (yielding / TURNS_ALIKE).min(DOUBLINGS) {
             yield_now();
             // Where others want this core, a single yield may have taken a time slice of theirs.
             if Instant::now() >= end {
@@ -124,7 +146,11 @@ mod tests {
             while spin.turn() {
                 turns += 1;
             }
-            assert_eq!(turns, PAUSING, "pauses only, without a look at the limit");
+            assert_eq!(
+                turns,
+                FOR_NEWS.len(),
+                "pauses only, without a look at the limit"
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Barriers: how many rounds a second, and what a long wait costs the processor.
 
 use crate::run::{Metric, Workload};
+use crate::usage::Usage;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -151,19 +152,10 @@ fn cpu_of_a_long_wait<B: Barrier>() -> f64 {
     let mut late = sides.pop().expect("two");
     let mut early = sides.pop().expect("two");
     thread::scope(|scope| {
-        let waiter = scope.spawn(move || {
-            let before = cpu_of_this_thread();
-            early.wait();
-            cpu_of_this_thread() - before
-        });
+        let waiter = scope.spawn(move || Usage::of(|| early.wait()));
         thread::sleep(Duration::from_millis(200));
         late.wait();
-        waiter.join().expect("it only waits") * 1e6
+        let ((), used) = waiter.join().expect("it only waits");
+        used.cpu.as_secs_f64() * 1e6
     })
-}
-
-/// In seconds.
-fn cpu_of_this_thread() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

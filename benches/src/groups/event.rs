@@ -1,9 +1,10 @@
 //! Events: set and waited for by one thread, back and forth between two, and what sleeping costs.
 
+use crate::place::{Pin, Pinned};
 use crate::run::{Metric, Workload, median};
+use crate::usage::Usage;
 use crate::work::nanos_a_call;
-use rustix::thread::{CpuSet, futex, sched_getaffinity, sched_setaffinity};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::thread::futex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -234,7 +235,7 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
             |F| set_and_take::<F>(sample)
         ),
     ];
-    for pinned in [Pinned::No, Pinned::ToTwoCores, Pinned::ToOneCore] {
+    for pinned in Pinned::ALL {
         workloads.push(everybody!(
             Workload::new(
                 format!("ping-pong {}", pinned.name()),
@@ -268,63 +269,9 @@ fn set_and_take<F: Flag>(sample: Duration) -> f64 {
     })
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Pinned {
-    No,
-    ToTwoCores,
-    ToOneCore,
-}
-
-impl Pinned {
-    fn name(self) -> &'static str {
-        match self {
-            Pinned::No => "unpinned",
-            Pinned::ToTwoCores => "2 cores",
-            Pinned::ToOneCore => "1 core",
-        }
-    }
-
-    /// Where the first and the second thread run.
-    fn places(self) -> Option<[CpuSet; 2]> {
-        let allowed = sched_getaffinity(None).expect("a thread may ask where it runs");
-        let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
-        let first = cores.next()?;
-        let second = match self {
-            Pinned::No => return None,
-            Pinned::ToOneCore => first,
-            Pinned::ToTwoCores => cores.next()?,
-        };
-        Some([first, second].map(|core| {
-            let mut place = CpuSet::new();
-            place.set(core);
-            place
-        }))
-    }
-}
-
-/// The current thread, kept in its place until this is dropped.
-struct Pin(CpuSet);
-
-impl Pin {
-    fn to(place: CpuSet) -> Pin {
-        let before = sched_getaffinity(None).expect("a thread may ask where it runs");
-        sched_setaffinity(None, &place).expect("it is one of those allowed");
-        Pin(before)
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        sched_setaffinity(None, &self.0).expect("it was there before");
-    }
-}
-
 fn ping_pong<F: Flag>(sample: Duration, pinned: Pinned) -> f64 {
     const BATCH: u32 = 16;
-    let [here, there] = match pinned.places() {
-        Some([here, there]) => [Some(here), Some(there)],
-        None => [None, None],
-    };
+    let [here, there] = pinned.places();
     let _pin = here.map(Pin::to);
     let is_over = AtomicBool::new(false);
     let (send, receive) = mpsc::channel();
@@ -390,19 +337,13 @@ fn wake<F: Flag>(sample: Duration) -> f64 {
 /// What a wait of so long takes of a core, in whole parts of a thousand and at least one: a few
 /// microseconds of spinning more or less at its beginning are no difference.
 fn processor_time<F: Flag>(wait: Duration) -> f64 {
-    let used = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
-    };
     let (send, receive) = mpsc::channel();
     thread::scope(|scope| {
         let waiting = scope.spawn(move || {
             let (setter, waiter) = F::pair();
             send.send(setter).expect("it is waited for");
-            let before = used();
-            F::take(&waiter);
-            let micros = used() - before;
-            (micros / wait.as_secs_f64() / 1e3).ceil().max(1.0)
+            let ((), used) = Usage::of(|| F::take(&waiter));
+            (used.cpu.div_duration_f64(wait) * 1e3).ceil().max(1.0)
         });
         let setter = receive.recv().expect("it is sent first of all");
         thread::sleep(wait);

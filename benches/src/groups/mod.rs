@@ -6,6 +6,7 @@ mod condition;
 mod event;
 pub mod lock;
 mod pool;
+pub mod priority;
 pub mod process;
 pub mod queue;
 mod rlock;
@@ -60,8 +61,13 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         name: "queue",
-        what: "bounded FIFO queues",
+        what: "FIFO queues between threads",
         workloads: queue::workloads,
+    },
+    Group {
+        name: "priority",
+        what: "priority queues between threads",
+        workloads: priority::workloads,
     },
     Group {
         name: "pool",

@@ -11,14 +11,20 @@
 
 mod operations;
 
-use crate::groups::{lock, queue};
+use crate::groups::{lock, priority, queue};
+use crate::run::picks;
 use std::env;
 use std::hint::black_box;
 use std::io;
 use std::process::{Command, ExitCode};
 
 /// What is counted. A group has its table beside its contenders, and a line here.
-const TABLES: &[&[Operation]] = &[lock::OPERATIONS, operations::ALONE, queue::OPERATIONS];
+const TABLES: &[&[Operation]] = &[
+    lock::OPERATIONS,
+    operations::ALONE,
+    queue::OPERATIONS,
+    priority::OPERATIONS,
+];
 
 /// One thing that somebody can do over and over with nobody in the way.
 pub struct Operation {
@@ -71,7 +77,7 @@ pub fn count(only: &str) -> io::Result<()> {
     println!("\ninstructions an operation");
     let mut names: Vec<&str> = all().map(|operation| operation.name).collect();
     names.dedup();
-    for name in names.into_iter().filter(|name| name.contains(only)) {
+    for name in names.into_iter().filter(|name| picks(only, name)) {
         let mut counts = Vec::new();
         for (index, operation) in all().enumerate().filter(|(_, o)| o.name == name) {
             let [once, twice] = [TIMES, 2 * TIMES].map(|times| executed(index, times));
