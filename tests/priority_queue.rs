@@ -128,18 +128,20 @@ fn tickets_take_out_replace_and_change() {
 #[test]
 fn a_ticket_is_good_for_one_item_of_one_queue() {
     let (queue, other) = (PriorityQueue::unbounded(), PriorityQueue::unbounded());
-    let stale = queue.ticketed().put(1).unwrap();
-    let foreign = other.ticketed().put(1).unwrap();
-    assert_eq!(queue.get(), Ok(1));
-    // Uses the same slot again.
-    let fresh = queue.ticketed().put(2).unwrap();
-    assert_ne!(stale, fresh);
+    // In both queues the second ticket uses the slot of the first again.
+    let [stale, _] = [&queue, &other].map(|queue| queue.ticketed().put(1).unwrap());
+    assert_eq!((queue.get(), other.get()), (Ok(1), Ok(1)));
+    let [fresh, foreign] = [&queue, &other].map(|queue| queue.ticketed().put(2).unwrap());
+    assert!(fresh != stale && fresh != foreign);
     for wrong in [stale, foreign, Ticket::default()] {
         assert_eq!(queue.remove(&wrong), None);
         assert_eq!(queue.replace(&wrong, 0), Err(0));
     }
     assert_eq!(queue.clone().remove(&fresh), Some(2));
-    assert_eq!(other.remove(&Ticket::default()), None);
+    // With a free slot to be mistaken for.
+    for wrong in [stale, fresh, Ticket::default()] {
+        assert_eq!(queue.remove(&wrong), None);
+    }
     assert_eq!(Heap::<u8>::new().get(&Ticket::default()), None);
 }
 

@@ -328,6 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn new_ages_are_in_the_order_of_the_old_ones() {
+        let mut heap = Heap::new();
+        (0..30).for_each(|n| heap.push(Prioritized::new((), n)));
+        // What is at the end moves to the front, so that positions say nothing of ages.
+        assert!((0..7).all(|n| heap.pop().is_some_and(|first| first.item == n)));
+        heap.next_age = u32::MAX;
+        heap.push(Prioritized::new((), 30));
+        let order = std::iter::from_fn(|| heap.pop()).map(|item| item.item);
+        assert!(order.eq(7..31));
+    }
+
+    #[test]
     fn an_evicting_push_may_be_the_one_that_finds_no_number_left() {
         let mut heap = Heap::new();
         heap.push(Prioritized::new(2, 'a'));
