@@ -518,19 +518,26 @@ impl<D: Discipline> Shared<D> {
     }
 
     /// Calls the front waiter of `side`, who has been counted as awake.
+    ///
+    /// A task is not counted, and must not be from before it is granted: it may be dropped at once, and then
+    /// looks whom to call in its stead.
     fn call_next(&self, side: Side) {
         lot::line(self.address(side), |line| {
-            loop {
-                let is_task = line.front().is_some_and(|front| front.thread == TASK);
-                let token = if is_task { TOLD } else { CALLED };
-                let is_granted = line.grant_front(token);
-                if is_granted && !is_task {
-                    break;
+            let mut is_counted = true;
+            while let Some(front) = line.front() {
+                let is_task = front.thread == TASK;
+                match (is_task, is_counted) {
+                    (true, true) => self.fall_asleep(side),
+                    (false, false) => self.wake_up(side),
+                    _ => {}
                 }
-                if is_granted || line.is_empty() {
-                    self.fall_asleep(side);
-                    break;
+                is_counted = !is_task;
+                if line.grant_front(if is_task { TOLD } else { CALLED }) {
+                    return self.unmark_if_empty(line, side.mark());
                 }
+            }
+            if is_counted {
+                self.fall_asleep(side);
             }
             self.unmark_if_empty(line, side.mark());
         });

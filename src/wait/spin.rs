@@ -36,7 +36,7 @@ pub(crate) enum Awaited {
 /// Turns made of so many pauses, of about 10 ns each.
 const FOR_HELD: &[u8] = &[32, 48];
 const FOR_NEWS: &[u8] = &[4, 8];
-const FOR_TRAFFIC: &[u8] = &[4, 4, 8, 8, 16, 16, 32, 32, 64];
+const FOR_TRAFFIC: &[u8] = &[4, 4, 8, 8, 0, 16, 16, 0, 32, 32, 0, 64];
 /// How long a wait stays awake: about what a sleep would cost.
 const AWAKE: Duration = Duration::from_micros(40);
 /// In traffic it makes at least so many turns of yields, unless they take ten times as long: where there are many
@@ -88,6 +88,9 @@ impl<'l> Spin<'l> {
         let turn = self.turn;
         self.turn += 1;
         if let Some(&pauses) = self.pauses.get(turn) {
+            if pauses == 0 {
+                yield_now();
+            }
             (0..pauses).for_each(|_| spin_hint());
             return true;
         }
