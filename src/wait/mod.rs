@@ -7,6 +7,8 @@
 //! address, and exactly one compare-and-swap on a node decides whether its wait ended in a grant,
 //! a time-out or a cancellation.
 
+#[cfg(not(loom))]
+pub(crate) mod alarm;
 mod cancel;
 pub(crate) mod deadlock;
 mod future;
