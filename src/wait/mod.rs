@@ -9,6 +9,7 @@
 
 mod cancel;
 pub(crate) mod deadlock;
+pub(crate) mod decision;
 mod future;
 mod limit;
 pub(crate) mod lot;
