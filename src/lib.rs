@@ -83,6 +83,7 @@ pub(crate) mod wait;
 pub mod debug;
 pub mod executor;
 pub mod queue;
+pub mod select;
 pub mod sync;
 pub mod thread;
 

@@ -290,14 +290,14 @@ impl<T> Queue<T> {
         Iter { queue: self }
     }
 
-    fn put_request(&self, item: T) -> PutRequest<'_, T> {
+    pub(crate) fn put_request(&self, item: T) -> PutRequest<'_, T> {
         PutRequest {
             shared: &self.shared,
             item: Some(item),
         }
     }
 
-    fn get_request(&self) -> GetRequest<'_, T> {
+    pub(crate) fn get_request(&self) -> GetRequest<'_, T> {
         GetRequest {
             shared: &self.shared,
         }
@@ -350,7 +350,7 @@ impl<'a, T> IntoIterator for &'a Queue<T> {
 }
 
 /// Nothing there and nothing will come.
-struct ShutDown;
+pub(crate) struct ShutDown;
 
 fn address(word: &AtomicUsize) -> usize {
     ptr::from_ref(word).expose_provenance()
@@ -375,7 +375,7 @@ fn call_next(word: &AtomicUsize) {
 }
 
 /// Wants an item.
-struct GetRequest<'a, T> {
+pub(crate) struct GetRequest<'a, T> {
     shared: &'a Shared<T>,
 }
 
@@ -432,7 +432,7 @@ impl<T> Request for GetRequest<'_, T> {
 }
 
 /// Wants to put its item.
-struct PutRequest<'a, T> {
+pub(crate) struct PutRequest<'a, T> {
     shared: &'a Shared<T>,
     /// Gone once it has been put or given back.
     item: Option<T>,
@@ -442,6 +442,11 @@ struct PutRequest<'a, T> {
 impl<T> Unpin for PutRequest<'_, T> {}
 
 impl<T> PutRequest<'_, T> {
+    /// The item, if it is still here.
+    pub(crate) fn take_item(&mut self) -> Option<T> {
+        self.item.take()
+    }
+
     fn into_item(self) -> T {
         self.item.expect("an item that was not put is still here")
     }

@@ -9,4 +9,5 @@ mod error;
 mod fifo;
 
 pub use error::{GetError, PutError};
+pub(crate) use fifo::PutRequest;
 pub use fifo::{Iter, Queue};
