@@ -21,7 +21,7 @@ pub(super) fn order(n: u16) -> Order {
 
 /// A random number below `n`, which is small: the bias is one in four thousand millions.
 fn below(n: usize) -> usize {
-    (u64::from(next()) * n as u64 >> u32::BITS) as usize
+    ((u64::from(next()) * n as u64) >> u32::BITS) as usize
 }
 
 /// Sebastiano Vigna's SplitMix64, one a thread; nobody is to be surprised, so nobody need be kept from
@@ -43,9 +43,9 @@ fn next() -> u32 {
         };
         let now = seen.wrapping_add(STEP);
         state.set(now);
-        let mixed = (now ^ now >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ mixed >> 31) >> 32) as u32
+        let mixed = (now ^ (now >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) >> 32) as u32
     })
 }
 #[cfg(loom)]
