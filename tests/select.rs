@@ -4,7 +4,7 @@ mod common;
 
 use common::{bad_waker, block_on, counting_waker, poll, until_parked, watchdog};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::queue::{GetError, PutError, Queue};
+use latchwork::queue::{GetError, LifoQueue, PutError, Queue};
 use latchwork::select::{Arms, NotChosen, Select};
 use latchwork::sync::{BoundedSemaphore, Event, Semaphore};
 use latchwork::{CancelToken, GaveUp, Limit, Shutdown, debug};
@@ -99,6 +99,14 @@ fn what_is_ready_is_done_at_once_whatever_it_is() {
             permits.unwrap().count()
         });
         assert_eq!(block_on(all.wait_async()), 3);
+
+        let stack = LifoQueue::unbounded();
+        let mut slot = Some(1);
+        assert_eq!(
+            Select::new().put(&stack, &mut slot, |done| done).wait(),
+            Ok(())
+        );
+        assert_eq!(Select::new().get(&stack, |item| item).wait(), Ok(1));
 
         let set = Event::new();
         set.set();
@@ -324,6 +332,27 @@ fn an_item_is_in_its_slot_unless_its_arm_was_chosen() {
         let refused = Select::new().put(&full, &mut a, |done| done).wait();
         assert_eq!((refused, a), (Err(PutError::ShutDown(1)), None));
         assert_eq!(full.get(), Ok(0));
+    });
+}
+
+#[test]
+fn a_rendezvous_can_be_got_from_and_not_put_to() {
+    watchdog(LIMIT, "a_rendezvous", || {
+        let (queue, event) = (Queue::bounded(0), Event::new());
+        let select = || Select::new().get(&queue, Result::ok).event(&event, || None);
+        thread::scope(|s| {
+            let waiter = s.spawn(|| select().wait());
+            until_in_line(&event);
+            queue.put(1).unwrap();
+            assert_eq!(waiter.join().unwrap(), Some(1));
+            let putter = s.spawn(|| queue.put(2));
+            assert_eq!(select().wait(), Some(2));
+            putter.join().unwrap().unwrap();
+        });
+        let mut slot = Some(3);
+        let put = AssertUnwindSafe(|| drop(Select::new().put(&queue, &mut slot, |_| ())));
+        assert!(catch_unwind(put).is_err());
+        assert_eq!(slot, Some(3));
     });
 }
 

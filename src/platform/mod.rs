@@ -14,6 +14,8 @@ mod imp;
 
 pub(crate) use imp::*;
 
+pub(crate) mod short;
+
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod descriptor;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]

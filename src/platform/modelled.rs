@@ -8,7 +8,7 @@ use std::io;
 use std::time::Instant;
 
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 }
 
 use loom::cell::UnsafeCell as LoomCell;
@@ -50,6 +50,11 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap()
     }
 }
+
+/// What is only held for a moment is a plain mutex here: spinning for it would explore the same orders
+/// many times over. The lock itself has a model of its own.
+pub(crate) type ShortLock<T> = Mutex<T>;
+pub(crate) type ShortGuard<'a, T> = MutexGuard<'a, T>;
 
 /// Puts the current modelled thread to sleep.
 pub(crate) struct Signal {
@@ -124,6 +129,10 @@ pub(crate) fn spin_hint() {
 }
 
 pub(crate) use loom::thread::yield_now;
+
+pub(crate) fn nap() {
+    yield_now();
+}
 
 /// loom's own macro knows no `const` initialisers, which the machine's is better with.
 macro_rules! modelled_thread_local {

@@ -37,6 +37,36 @@ impl<T> PutError<T> {
         }
     }
 
+    /// The same reason with something else in place of the item.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> PutError<U> {
+        match self {
+            PutError::Full(item) => PutError::Full(f(item)),
+            PutError::TimedOut(item) => PutError::TimedOut(f(item)),
+            PutError::Cancelled(item) => PutError::Cancelled(f(item)),
+            PutError::ShutDown(item) => PutError::ShutDown(f(item)),
+        }
+    }
+
+    /// Was there no room, in a call that was not to wait?
+    pub fn is_full(&self) -> bool {
+        matches!(self, PutError::Full(_))
+    }
+
+    /// Did the deadline pass?
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, PutError::TimedOut(_))
+    }
+
+    /// Was the call cancelled?
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, PutError::Cancelled(_))
+    }
+
+    /// Does the queue take nothing any more?
+    pub fn is_shutdown(&self) -> bool {
+        matches!(self, PutError::ShutDown(_))
+    }
+
     fn reason(&self) -> &'static str {
         match self {
             PutError::Full(_) => "the queue is full",
@@ -81,6 +111,28 @@ pub enum GetError {
     ShutDown,
 }
 
+impl GetError {
+    /// Was there nothing, in a call that was not to wait?
+    pub fn is_empty(&self) -> bool {
+        matches!(self, GetError::Empty)
+    }
+
+    /// Did the deadline pass?
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, GetError::TimedOut)
+    }
+
+    /// Was the call cancelled?
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, GetError::Cancelled)
+    }
+
+    /// Will nothing come any more?
+    pub fn is_shutdown(&self) -> bool {
+        matches!(self, GetError::ShutDown)
+    }
+}
+
 impl From<GaveUp> for GetError {
     fn from(why: GaveUp) -> GetError {
         match why {
@@ -102,3 +154,15 @@ impl fmt::Display for GetError {
 }
 
 impl Error for GetError {}
+
+/// More items were acknowledged than have been put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskDoneError;
+
+impl fmt::Display for TaskDoneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("task_done was called more often than items were put")
+    }
+}
+
+impl Error for TaskDoneError {}

@@ -1,13 +1,34 @@
-//! Queues between the threads (and tasks) of one process.
+//! Queues between threads, and between tasks.
 //!
 //! | you want | take |
 //! |---|---|
-//! | first in, first out, with a bound | [`Queue::bounded`] |
-//! | first in, first out, without one | [`Queue::unbounded`] (Python's `maxsize=0`) |
+//! | first in, first out | [`Queue`] |
+//! | last in, first out | [`LifoQueue`] |
+//! | an order of your own | [`BlockingQueue`] with a [`Discipline`] |
+//!
+//! Python's `maxsize=0` means no bound; here that is `Queue::unbounded()`, and `Queue::bounded(0)` is a
+//! rendezvous.
 
+mod blocking;
+mod core;
+mod discipline;
 mod error;
-mod fifo;
+mod iter;
+mod kinds;
+mod offers;
+mod operations;
+mod placing;
+mod request;
+mod selecting;
+mod stats;
+mod tasks;
 
-pub use error::{GetError, PutError};
-pub(crate) use fifo::PutRequest;
-pub use fifo::{Iter, Queue};
+pub use blocking::BlockingQueue;
+pub use discipline::{Discipline, Fifo, Lifo};
+pub use error::{GetError, PutError, TaskDoneError};
+pub use iter::{Drain, IntoIter, Iter, TryIter};
+pub use kinds::{LifoQueue, Queue};
+pub use placing::{AtFront, InTurn, Placing};
+pub(crate) use selecting::Giving;
+pub use stats::Stats;
+pub use tasks::Task;

@@ -160,20 +160,26 @@ impl<A: Arms> Select<A> {
     /// let (input, output) = (Queue::unbounded(), Queue::bounded(1));
     /// input.put(1)?;
     /// input.put(2)?;
-    /// // Takes the next item only when it has got rid of the last one.
-    /// let mut pending = None;
+    /// // Passes items on, and takes the next one only when it has got rid of the last one.
+    /// let (mut pending, nothing) = (None, Queue::unbounded());
     /// for _ in 0..3 {
-    ///     pending = match pending.take() {
-    ///         None => Select::new().get(&input, |item| item.ok()).wait(),
-    ///         mut slot => {
-    ///             let _ = Select::new().put(&output, &mut slot, |done| done.is_ok()).try_select();
-    ///             slot
-    ///         }
-    ///     };
+    ///     let source = if pending.is_none() { &input } else { &nothing };
+    ///     let got = Select::new()
+    ///         .get(source, Result::ok)
+    ///         .put(&output, &mut pending, |done| { done.unwrap(); None })
+    ///         .try_select();
+    ///     if let Ok(Some(item)) = got {
+    ///         pending = Some(item);
+    ///     }
     /// }
     /// assert_eq!((output.get(), pending), (Ok(1), Some(2)));
     /// # Ok::<(), latchwork::queue::PutError<i32>>(())
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the queue is a rendezvous: an item that is held out there can be taken at any moment, so that
+    /// the getter would decide for itself. To get from one is fine.
     pub fn put<Q: Puts>(
         self,
         queue: &Q,

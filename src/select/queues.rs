@@ -2,7 +2,7 @@
 
 use super::arm::{Arm, On, Standing};
 use super::arms::{Arms, Refs, Sealed};
-use crate::queue::{GetError, PutError, PutRequest, Queue};
+use crate::queue::{BlockingQueue, Discipline, GetError, Giving, PutError};
 use crate::wait::Request;
 use std::task::{Context, Waker};
 
@@ -36,42 +36,34 @@ pub(super) mod sealed {
     }
 }
 
-impl<T> Gets for Queue<T> {}
+impl<D: Discipline> Gets for BlockingQueue<D> {}
 
-impl<T> sealed::Gets for Queue<T> {
-    type Item = T;
+impl<D: Discipline> sealed::Gets for BlockingQueue<D> {
+    type Item = D::Item;
 
-    fn get_arm<R>(&self, then: impl FnOnce(Result<T, GetError>) -> R) -> impl Arms<Output = R> {
-        On::new(self.get_request(), |done: Result<T, _>| {
-            then(done.map_err(|_| GetError::ShutDown))
-        })
+    fn get_arm<R>(
+        &self,
+        then: impl FnOnce(Result<D::Item, GetError>) -> R,
+    ) -> impl Arms<Output = R> {
+        On::new(self.get_request(), then)
     }
 }
 
-impl<T> Puts for Queue<T> {}
+impl<D: Discipline> Puts for BlockingQueue<D> {}
 
-impl<T> sealed::Puts for Queue<T> {
-    type Item = T;
+impl<D: Discipline> sealed::Puts for BlockingQueue<D> {
+    type Item = D::Item;
 
     fn put_arm<R>(
         &self,
-        slot: &mut Option<T>,
-        then: impl FnOnce(Result<(), PutError<T>>) -> R,
+        slot: &mut Option<D::Item>,
+        then: impl FnOnce(Result<(), PutError<D::Item>>) -> R,
     ) -> impl Arms<Output = R> {
-        let then = |done: Result<(), T>| then(done.map_err(PutError::ShutDown));
+        assert!(
+            !self.is_rendezvous(),
+            "a select cannot put at a rendezvous, where the item would be held out before it is decided"
+        );
         OnPut::new(slot, |item| self.put_request(item), then)
-    }
-}
-
-/// A request that has an item to give.
-pub trait Giving<T> {
-    /// The item, if it has not been given.
-    fn take_item(&mut self) -> Option<T>;
-}
-
-impl<T> Giving<T> for PutRequest<'_, T> {
-    fn take_item(&mut self) -> Option<T> {
-        PutRequest::take_item(self)
     }
 }
 

@@ -10,6 +10,7 @@ mod thread_end;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod futex;
 
+pub(crate) use super::short::{ShortGuard, ShortLock};
 pub(crate) use cell::UnsafeCell;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) use futex::{Signal, WakeHandle};
@@ -17,11 +18,11 @@ pub(crate) use futex::{Signal, WakeHandle};
 pub(crate) use park::{Signal, WakeHandle};
 pub(crate) use parking_lot::Mutex;
 pub(crate) use thread::{
-    cpus, spawn_thread, spin_hint, thread_id, thread_local, thread_name, yield_now,
+    cpus, nap, spawn_thread, spin_hint, thread_id, thread_local, thread_name, yield_now,
 };
 
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
     #[cfg(feature = "process")]
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
 }

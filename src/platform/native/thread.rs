@@ -45,6 +45,11 @@ pub(super) fn thread_ended(id: u32) {
     drop(gone);
 }
 
+/// Sleeps for a moment that nobody ends early.
+pub(crate) fn nap() {
+    std::thread::sleep(std::time::Duration::from_micros(50));
+}
+
 /// The name of a living thread that has one.
 pub(crate) fn thread_name(id: u32) -> Option<String> {
     let directory = DIRECTORY.lock();

@@ -1,0 +1,105 @@
+//! [`ShortLock`]: mutual exclusion for a few dozen instructions.
+//!
+//! Unlocking is a plain store, so a pair costs one read-modify-write, half of what a lock costs that
+//! knows of sleepers. In return nobody can be woken: who finds it taken stays awake, first with pauses, then by
+//! giving up the processor, at last with naps, so that a holder that was preempted gets to run
+//! whatever its priority is.
+//!
+//! The growing pauses are what makes it fast when two cores work with it: the one that has the cache
+//! line does dozens of operations meanwhile, and moving the line costs more than they do.
+
+use super::atomic::{AtomicBool, Ordering};
+use super::{UnsafeCell, nap, spin_hint, yield_now};
+use std::ops::{Deref, DerefMut};
+
+/// The first look comes after so many pauses, of about 10 ns each; then it is twice as many each time.
+const FIRST: u32 = 8;
+/// With so many pauses the doubling ends, and each look is preceded by a yield.
+const MOST: u32 = 128;
+/// So many yields, then naps.
+const YIELDS: u32 = 1000;
+
+pub(crate) struct ShortLock<T> {
+    is_locked: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is only reached through a guard, and there is one at a time.
+unsafe impl<T: Send> Sync for ShortLock<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for ShortLock<T> {}
+
+/// The only way to the value; unlocks when dropped.
+pub(crate) struct ShortGuard<'a, T> {
+    lock: &'a ShortLock<T>,
+}
+
+impl<T> ShortLock<T> {
+    pub(crate) fn new(value: T) -> ShortLock<T> {
+        ShortLock {
+            is_locked: AtomicBool::new(false),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> ShortGuard<'_, T> {
+        if !self.try_take() {
+            self.take();
+        }
+        ShortGuard { lock: self }
+    }
+
+    /// Acquire pairs with the Release of the last guard.
+    #[inline]
+    fn try_take(&self) -> bool {
+        self.is_locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[cold]
+    fn take(&self) {
+        let mut pauses = FIRST;
+        let mut yields = 0;
+        loop {
+            (0..pauses).for_each(|_| spin_hint());
+            if !self.is_locked.load(Ordering::Relaxed) && self.try_take() {
+                return;
+            }
+            if pauses < MOST {
+                pauses *= 2;
+            } else if yields < YIELDS {
+                yields += 1;
+                yield_now();
+            } else {
+                nap();
+            }
+        }
+    }
+}
+
+impl<T> Deref for ShortGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: while the guard lives nobody else has one.
+        self.lock.value.with(|value| unsafe { &*value })
+    }
+}
+
+impl<T> DerefMut for ShortGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: while the guard lives nobody else has one.
+        self.lock.value.with_mut(|value| unsafe { &mut *value })
+    }
+}
+
+impl<T> Drop for ShortGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.is_locked.store(false, Ordering::Release);
+    }
+}

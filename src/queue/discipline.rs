@@ -1,0 +1,140 @@
+//! [`Discipline`]: in which order items leave. The two simplest are here, [`Fifo`] and [`Lifo`].
+
+use std::collections::VecDeque;
+
+/// What a [`BlockingQueue`](super::BlockingQueue) keeps its items in: it decides which one leaves next.
+///
+/// Its methods run under the queue's own short lock, so they should be quick and must not use the same queue.
+/// They may panic: the panic reaches the caller of the operation, and the queue goes on with whatever
+/// the discipline then contains. `len` must not panic, and must not change but by `push` and `pop`.
+///
+/// ```
+/// use latchwork::queue::{BlockingQueue, Discipline};
+///
+/// /// Gives every item to the next one who asks, over and over.
+/// struct Carousel(std::collections::VecDeque<u8>);
+///
+/// impl Discipline for Carousel {
+///     type Item = u8;
+///     fn push(&mut self, item: u8) {
+///         self.0.push_back(item);
+///     }
+///     fn pop(&mut self) -> Option<u8> {
+///         self.0.rotate_left(1);
+///         self.0.back().copied()
+///     }
+///     fn len(&self) -> usize {
+///         self.0.len()
+///     }
+/// }
+///
+/// let queue = BlockingQueue::with_discipline(Carousel([1, 2].into()), None);
+/// assert_eq!((queue.get(), queue.get(), queue.get()), (Ok(1), Ok(2), Ok(1)));
+/// ```
+pub trait Discipline {
+    /// What it orders.
+    type Item;
+
+    /// Takes an item in.
+    fn push(&mut self, item: Self::Item);
+
+    /// Gives the next item out; `None` if there is none to be had now.
+    fn pop(&mut self) -> Option<Self::Item>;
+
+    /// How many items are in it.
+    fn len(&self) -> usize;
+
+    /// Is nothing in it?
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Would `pop` give an item? Not the same as having one: it may not be due yet.
+    fn is_ready(&self) -> bool {
+        !self.is_empty()
+    }
+
+    /// The item that `pop` would give, if it can be looked at.
+    fn peek(&self) -> Option<&Self::Item> {
+        None
+    }
+
+    /// Gives everything out that is in it, in the order in which it would have left, due or not.
+    fn take_all(&mut self) -> Vec<Self::Item> {
+        let mut all = Vec::with_capacity(self.len());
+        all.extend(std::iter::from_fn(|| self.pop()));
+        all
+    }
+}
+
+/// First in, first out: the discipline of [`Queue`](super::Queue).
+#[derive(Clone, Debug)]
+pub struct Fifo<T>(pub(super) VecDeque<T>);
+
+impl<T> Fifo<T> {
+    /// Without items, and with memory for so many.
+    pub fn with_capacity(capacity: usize) -> Fifo<T> {
+        Fifo(VecDeque::with_capacity(capacity))
+    }
+}
+
+impl<T> Discipline for Fifo<T> {
+    type Item = T;
+
+    #[inline]
+    fn push(&mut self, item: T) {
+        self.0.push_back(item);
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<T> {
+        self.0.pop_front()
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn peek(&self) -> Option<&T> {
+        self.0.front()
+    }
+
+    fn take_all(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.0).into()
+    }
+}
+
+/// Last in, first out: the discipline of [`LifoQueue`](super::LifoQueue).
+#[derive(Clone, Debug)]
+pub struct Lifo<T>(Vec<T>);
+
+impl<T> Lifo<T> {
+    /// Without items, and with memory for so many.
+    pub fn with_capacity(capacity: usize) -> Lifo<T> {
+        Lifo(Vec::with_capacity(capacity))
+    }
+}
+
+impl<T> Discipline for Lifo<T> {
+    type Item = T;
+
+    #[inline]
+    fn push(&mut self, item: T) {
+        self.0.push(item);
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn peek(&self) -> Option<&T> {
+        self.0.last()
+    }
+}
