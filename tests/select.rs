@@ -726,6 +726,27 @@ fn a_task_that_is_dropped_passes_its_call_on() {
 }
 
 #[test]
+fn who_was_called_in_vain_goes_back_to_the_front() {
+    watchdog(LIMIT, "called_in_vain", || {
+        let (queue, event) = (Queue::unbounded(), Event::new());
+        let (waker, wakes) = counting_waker();
+        let select = Select::new().get(&queue, Result::ok).event(&event, || None);
+        let mut select = Box::pin(select.wait_async());
+        let mut behind = Box::pin(queue.get_async());
+        assert!(poll(select.as_mut(), &waker).is_pending());
+        assert!(poll(behind.as_mut(), Waker::noop()).is_pending());
+        for called in 1..4 {
+            queue.put(1).unwrap();
+            assert_eq!(wakes.load(Ordering::SeqCst), called, "it was in front");
+            assert_eq!(queue.try_get(), Ok(1));
+            assert!(poll(select.as_mut(), &waker).is_pending());
+        }
+        queue.put(2).unwrap();
+        assert_eq!(poll(select.as_mut(), &waker), Poll::Ready(Some(2)));
+    });
+}
+
+#[test]
 fn a_grant_that_comes_while_a_future_is_polled_is_passed_on() {
     watchdog(LIMIT, "while_a_future_is_polled", || {
         let (queue, semaphore) = (Queue::unbounded(), Semaphore::new(0));
@@ -793,6 +814,8 @@ fn a_nudge_has_the_future_polled_and_costs_no_place() {
             queue.put(1).unwrap();
             assert_eq!(select.join().unwrap(), Some(1), "it was the first in line");
         });
+        // One for each nudge, and two before the lines.
+        assert!(told.polls() <= 102, "{} polls", told.polls());
         // Wakers that outlive the wait wake nobody.
         told.wake();
     });

@@ -44,6 +44,30 @@ fn two_queues_and_a_time_out() {
 }
 
 #[test]
+fn a_time_out_after_the_item() {
+    model(
+        "select: an item that came before the deadline passed is got",
+        || {
+            let queue = Queue::unbounded();
+            let (never, deadline) = (Event::new(), Deadline::new());
+            let producer = {
+                let (queue, deadline) = (queue.clone(), deadline.clone());
+                thread::spawn(move || {
+                    queue.put(1).unwrap();
+                    deadline.pass();
+                })
+            };
+            let chosen = Select::new()
+                .event(&never, || 0)
+                .get(&queue, Result::unwrap)
+                .wait_within(&deadline);
+            assert_eq!(chosen.ok(), Some(1));
+            producer.join().unwrap();
+        },
+    );
+}
+
+#[test]
 fn an_event_against_a_semaphore() {
     model(
         "select: a flag goes up while a permit comes, which is taken or there still",
