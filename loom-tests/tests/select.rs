@@ -306,12 +306,17 @@ struct Told {
 impl Told {
     fn tell(&self) {
         self.is_told.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let waker = self.waker.lock().unwrap().take();
         if let Some(waker) = &waker {
             waker.wake_by_ref();
         }
-        // The last one for the model to see, because its counting is not loom's.
-        *self.waker.lock().unwrap() = waker;
+        // Kept, unless there is another: how wakers are counted is not loom's to see.
+        let mut kept = self.waker.lock().unwrap();
+        *kept = kept.take().or(waker);
     }
 }
 
@@ -347,6 +352,33 @@ fn a_future_wakes_a_sleeper() {
                 .future(Telling(told.clone()), |()| ())
                 .wait();
             teller.join().unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_nudge_and_a_permit() {
+    model(
+        "select: a future that is not ready wakes the sleeper while a permit comes",
+        || {
+            let (told, semaphore) = (Arc::new(Told::default()), Arc::new(Semaphore::new(0)));
+            let waker = {
+                let told = told.clone();
+                thread::spawn(move || told.wake())
+            };
+            let releaser = {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.release(1).unwrap())
+            };
+            Select::new()
+                .acquire(&*semaphore, |permit| permit.unwrap().forget())
+                .future(Telling(told.clone()), |()| {
+                    unreachable!("it is never ready")
+                })
+                .wait();
+            waker.join().unwrap();
+            releaser.join().unwrap();
+            assert_eq!(semaphore.available(), 0);
         },
     );
 }
