@@ -5,7 +5,7 @@ mod common;
 use common::{bad_waker, block_on, counting_waker, poll, until_parked, watchdog};
 use latchwork::executor::ThreadPoolExecutor;
 use latchwork::queue::{GetError, LifoQueue, PutError, Queue};
-use latchwork::select::{Arms, NotChosen, Select};
+use latchwork::select::{Arms, NoArms, NotChosen, Select};
 use latchwork::sync::{BoundedSemaphore, Event, Semaphore};
 use latchwork::{CancelToken, GaveUp, Limit, Shutdown, debug};
 use std::future::{self, Future};
@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,7 @@ impl World {
     /// Only this has been done.
     fn check(&self, chosen: &str, slot: Option<u8>) {
         assert_eq!(self.get.len() + self.semaphore.available(), 0);
-        assert_eq!(self.full.try_get().is_ok(), true);
+        assert!(self.full.try_get().is_ok());
         assert_eq!(slot, (chosen != "put").then_some(9));
         self.end_thread.set();
     }
@@ -533,7 +533,7 @@ fn limits_and_cancellation_end_it() {
             .wait_within(Duration::ZERO);
         assert!(chosen.is_err() && told.polls() > 0);
         event.set();
-        assert_eq!(outcome(select().wait_within(Duration::ZERO)).is_ok(), true);
+        assert!(select().wait_within(Duration::ZERO).is_ok());
     });
 }
 
@@ -571,7 +571,7 @@ fn nothing_to_wait_for_is_a_panic_without_a_limit() {
         for panicked in [
             catch_unwind(|| Select::<_>::new().wait()),
             catch_unwind(|| block_on(Select::new().wait_async())),
-            catch_unwind(|| drop(Select::new().wait_within(Limit::none()).map(|()| ()))),
+            catch_unwind(|| drop(Select::<NoArms<()>>::new().wait_within(Limit::none()))),
             catch_unwind(AssertUnwindSafe(|| puts(&queue, &mut a).wait())),
             catch_unwind(AssertUnwindSafe(|| {
                 block_on(puts(&queue, &mut b).wait_async())
@@ -581,7 +581,7 @@ fn nothing_to_wait_for_is_a_panic_without_a_limit() {
             assert!(message.contains("would wait for ever"), "{message}");
         }
         assert!(puts(&queue, &mut c).try_select().is_err());
-        let select: Select<_> = Select::<latchwork::select::NoArms<()>>::default();
+        let select: Select<_> = Select::<NoArms<()>>::default();
         assert_eq!(select.wait_within(SHORT).unwrap_err().why, GaveUp::TimedOut);
     });
 }
@@ -638,18 +638,13 @@ fn a_panic_leaves_nobody_in_a_line() {
 
 #[test]
 fn a_bad_waker_does_no_harm() {
-    /// Panics when it is dropped for the last time.
-    struct DropsBadly;
-    impl std::task::Wake for DropsBadly {
-        fn wake(self: Arc<Self>) {}
-    }
-    impl Drop for DropsBadly {
-        fn drop(&mut self) {
-            if !thread::panicking() {
-                panic!("a bad drop, on purpose");
-            }
-        }
-    }
+    /// Panics whenever it is dropped.
+    static DROPS_BADLY: RawWakerVTable = RawWakerVTable::new(
+        |data| RawWaker::new(data, &DROPS_BADLY),
+        |_| {},
+        |_| {},
+        |_| assert!(thread::panicking(), "a bad drop, on purpose"),
+    );
     watchdog(LIMIT, "a_bad_waker", || {
         let world = World::new();
         let mut slot = Some(9);
@@ -663,11 +658,11 @@ fn a_bad_waker_does_no_harm() {
         drop(waiting);
 
         let mut waiting = Box::pin(world.select(&mut slot).wait_async());
-        {
-            let waker = Waker::from(Arc::new(DropsBadly));
-            assert!(poll(waiting.as_mut(), &waker).is_pending());
-        }
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(waiting)));
+        // SAFETY: nothing is behind the pointer, and the functions do not follow it.
+        let waker = unsafe { Waker::new(std::ptr::null(), &DROPS_BADLY) };
+        let waker = std::mem::ManuallyDrop::new(waker);
+        assert!(poll(waiting.as_mut(), &waker).is_pending());
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(waiting))).is_err());
         assert_nobody_waits(&world);
         assert_eq!(slot, Some(9));
         world.end_thread.set();
@@ -771,7 +766,7 @@ fn a_grant_that_comes_while_a_future_is_polled_is_passed_on() {
                 .future(Second(false, Doing(Some(serve))), |()| "future")
         };
         let mut waiting = Box::pin(select().wait_async());
-        while let Poll::Pending = poll(waiting.as_mut(), Waker::noop()) {}
+        while poll(waiting.as_mut(), Waker::noop()).is_pending() {}
         assert_eq!((queue.try_get(), semaphore.forget_permits(9)), (Ok(1), 1));
         select().wait();
         assert_eq!((queue.try_get(), semaphore.forget_permits(9)), (Ok(1), 1));
