@@ -785,6 +785,39 @@ fn a_grant_that_comes_while_a_future_is_polled_is_passed_on() {
 }
 
 #[test]
+fn others_are_served_while_a_future_is_polled() {
+    watchdog(LIMIT, "served_while_polled", || {
+        let (semaphore, event) = (Semaphore::new(0), Event::new());
+        let event_at = std::ptr::from_ref(&event).addr();
+        thread::scope(|s| {
+            let mut behind = None;
+            let chosen = Select::new()
+                .acquire(&semaphore, |_| "acquired")
+                .event(&event, || "event")
+                .future(
+                    future::poll_fn(|cx| {
+                        if debug::waits().iter().all(|wait| wait.address != event_at) {
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        let plain = s.spawn(|| semaphore.acquire().unwrap().forget());
+                        until_parked("Semaphore", &semaphore, 2);
+                        semaphore.release(1).unwrap();
+                        semaphore.release(1).unwrap();
+                        behind = Some(plain.join());
+                        Poll::Ready("polled")
+                    }),
+                    |it| it,
+                )
+                .wait();
+            assert_eq!(chosen, "polled");
+            assert!(behind.unwrap().is_ok());
+            assert_eq!(semaphore.available(), 1, "what the select was given");
+        });
+    });
+}
+
+#[test]
 fn a_nudge_has_the_future_polled_and_costs_no_place() {
     watchdog(LIMIT, "a_nudge", || {
         let (queue, event) = (Queue::unbounded(), Event::new());
@@ -816,7 +849,7 @@ fn a_nudge_has_the_future_polled_and_costs_no_place() {
 
 #[test]
 fn items_and_permits_survive_time_outs_and_cancellations() {
-    const ITEMS: usize = 4000;
+    const ITEMS: usize = 1500;
     const FROM: usize = 3;
     watchdog(LIMIT, "survive_time_outs", || {
         let queues: [Queue<usize>; FROM] =

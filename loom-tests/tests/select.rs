@@ -357,6 +357,34 @@ fn a_future_wakes_a_sleeper() {
 }
 
 #[test]
+fn a_nudge_after_a_call_in_vain() {
+    model(
+        "select: a future becomes ready when the select has been called for an item that is gone",
+        || {
+            let (told, queue) = (Arc::new(Told::default()), Queue::unbounded());
+            let other = {
+                let (told, queue) = (told.clone(), queue.clone());
+                thread::spawn(move || {
+                    queue.put(1).unwrap();
+                    let is_gone = queue.try_get().is_ok();
+                    told.tell();
+                    is_gone
+                })
+            };
+            let is_told = Select::new()
+                .get(&queue, |_| false)
+                .future(Telling(told.clone()), |()| true)
+                .wait();
+            if other.join().unwrap() {
+                assert!(is_told);
+            } else {
+                assert!(!is_told || queue.is_empty());
+            }
+        },
+    );
+}
+
+#[test]
 fn a_nudge_and_a_permit() {
     model(
         "select: a future that is not ready wakes the sleeper while a permit comes",
