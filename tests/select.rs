@@ -719,6 +719,55 @@ fn a_task_that_is_dropped_passes_its_call_on() {
 }
 
 #[test]
+fn a_future_that_keeps_waking_does_not_outlast_the_limit() {
+    watchdog(LIMIT, "keeps_waking", || {
+        let (event, token) = (Event::new(), CancelToken::new());
+        let select = || {
+            let busy = future::poll_fn(|cx| {
+                cx.waker().wake_by_ref();
+                Poll::<()>::Pending
+            });
+            Select::new().future(busy, |()| ()).event(&event, || ())
+        };
+        let not_chosen = select().wait_within(SHORT).unwrap_err();
+        assert_eq!(not_chosen.why, GaveUp::TimedOut);
+        thread::scope(|s| {
+            let waiter = s.spawn(|| select().wait_within(&token).map_err(GaveUp::from));
+            until_in_line(&event);
+            token.cancel();
+            assert_eq!(waiter.join().unwrap(), Err(GaveUp::Cancelled));
+            let waiter = s.spawn(|| select().wait());
+            until_in_line(&event);
+            event.set();
+            waiter.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn who_looks_and_goes_away_is_not_relied_upon() {
+    watchdog(LIMIT, "looks_and_goes_away", || {
+        let queue = Queue::unbounded();
+        let (waker, wakes) = counting_waker();
+        let mut behind = Box::pin(queue.get_async());
+        assert!(poll(behind.as_mut(), &waker).is_pending());
+        for _ in 0..100 {
+            let select = Select::new().get(&queue, Result::ok).try_select();
+            let token = CancelToken::new();
+            token.cancel();
+            for limit in [Limit::from(Duration::ZERO), Limit::from(&token)] {
+                let select = Select::new().get(&queue, Result::ok);
+                assert!(select.wait_within(limit).is_err());
+            }
+            drop(Box::pin(select.unwrap_err().wait_async()));
+        }
+        queue.put(1).unwrap();
+        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        assert_eq!(poll(behind.as_mut(), &waker), Poll::Ready(Ok(1)));
+    });
+}
+
+#[test]
 fn who_was_called_in_vain_goes_back_to_the_front() {
     watchdog(LIMIT, "called_in_vain", || {
         let (queue, event) = (Queue::unbounded(), Event::new());

@@ -21,7 +21,7 @@ use super::arms::{Refs, Sealed};
 use super::order::{Order, order};
 use crate::GaveUp;
 use crate::platform::{Moment, thread_id};
-use crate::wait::decision::{CANCELLED, Decision, GRANTED, NUDGED, why};
+use crate::wait::decision::{CANCELLED, Decision, GRANTED, NUDGED, given_up, why};
 use crate::wait::{Awaited, Limit, Spin, TASK};
 use std::panic::Location;
 use std::task::{Context, Poll, Waker};
@@ -183,6 +183,11 @@ impl<'s> Run<'s> {
             let ready = self.attempt(|arm| arm.is_future(), cx);
             if ready.is_some() {
                 return ready;
+            }
+            // A future that wakes whoever polls it would keep us from the sleep that looks at the limit.
+            if let Err(why) = limit.check() {
+                let _ = self.decision.settle(given_up(why));
+                return None;
             }
         }
     }

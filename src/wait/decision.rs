@@ -156,6 +156,14 @@ impl Decision {
     }
 }
 
+/// The final state of a wait that its waiter gives up.
+pub(crate) fn given_up(why: GaveUp) -> u32 {
+    match why {
+        GaveUp::Cancelled => CANCELLED,
+        GaveUp::TimedOut => TIMED_OUT,
+    }
+}
+
 /// The reason behind a final state that is not a grant.
 pub(crate) fn why(state: u32) -> GaveUp {
     match state {

@@ -9,6 +9,7 @@
 use super::decision::{Decision, GRANTED};
 use crate::panic::contain;
 use crate::platform::{Moment, UnsafeCell, WakeHandle};
+use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::ptr;
 use std::task::Waker;
@@ -58,6 +59,9 @@ pub(crate) struct Waiter {
     decision: *const Decision,
     pub(crate) ticket: Ticket,
     pub(crate) links: UnsafeCell<Links>,
+    /// Others point at it while it is linked, so nobody may take a `&mut` of what it lies in for the only
+    /// way to it.
+    _pinned: PhantomPinned,
 }
 
 // SAFETY: `links` is only touched under the bucket's lock, or by the waiter once a final state tells
@@ -100,6 +104,7 @@ impl Waiter {
                 token: 0,
                 waker,
             }),
+            _pinned: PhantomPinned,
         }
     }
 
