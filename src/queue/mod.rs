@@ -26,6 +26,7 @@ mod operations;
 mod placing;
 mod priority;
 mod request;
+mod selecting;
 mod simple;
 mod stats;
 mod tasks;
@@ -38,8 +39,9 @@ pub use error::{GetError, PutError, TaskDoneError};
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kinds::{LifoQueue, Queue};
 pub use placing::{AtFront, InTurn, Placing};
-pub use simple::{SimpleQueue, SimpleTryIter};
 pub use priority::{Evicting, Heap, Prioritized, PriorityQueue, Ticket, Ticketed};
+pub(crate) use selecting::Giving;
+pub use simple::{SimpleQueue, SimpleTryIter};
 pub use stats::Stats;
 pub use tasks::Task;
 
