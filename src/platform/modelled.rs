@@ -8,7 +8,14 @@ use std::io;
 use std::time::Instant;
 
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence,
+    };
+}
+
+/// Sequentially consistent for loom, too, which takes no such access for more than acquire and release.
+pub(crate) fn fence_after_rmw() {
+    atomic::fence(atomic::Ordering::SeqCst);
 }
 
 use loom::cell::UnsafeCell as LoomCell;

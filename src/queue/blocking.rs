@@ -203,7 +203,7 @@ impl<D: Discipline> BlockingQueue<D> {
         &self,
         items: impl IntoIterator<Item = D::Item>,
     ) -> Result<(), PutError<Vec<D::Item>>> {
-        self.request(PutMany::new(items)).try_to()
+        self.request(PutMany::new(items).at_once()).try_to()
     }
 
     /// Puts all of `items`; blocks at most as long as `limit` says.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | first in, first out | [`Queue`] |
 //! | last in, first out | [`LifoQueue`] |
+//! | first in, first out, with a put that takes no lock, and nothing else | [`SimpleQueue`] |
 //! | the smallest first, or by priority | [`PriorityQueue`] |
 //! | each item from an instant on | [`DelayQueue`] |
 //! | an order of your own | [`BlockingQueue`] with a [`Discipline`] |
@@ -25,6 +26,7 @@ mod operations;
 mod placing;
 mod priority;
 mod request;
+mod simple;
 mod stats;
 mod tasks;
 
@@ -36,6 +38,7 @@ pub use error::{GetError, PutError, TaskDoneError};
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kinds::{LifoQueue, Queue};
 pub use placing::{AtFront, InTurn, Placing};
+pub use simple::{SimpleQueue, SimpleTryIter};
 pub use priority::{Evicting, Heap, Prioritized, PriorityQueue, Ticket, Ticketed};
 pub use stats::Stats;
 pub use tasks::Task;

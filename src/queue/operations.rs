@@ -116,13 +116,15 @@ impl Offered {
     fn is_possible<D: Discipline>(&self, queue: &Held<'_, D>) -> bool {
         queue.is_shut()
             || match self.0 {
-                None => queue.room() > 0,
+                // At a rendezvous, what has not been offered yet is to be offered.
+                None => queue.room() > 0 || queue.capacity() == 0,
                 Some(number) => queue.has_taken(number),
             }
     }
 
     fn things_in_sight<D: Discipline>(&self, queue: &Shared<D>) -> usize {
         match self.0 {
+            None if queue.capacity() == 0 => 1,
             None => queue.room_in_sight(),
             Some(number) => usize::from(queue.looks_taken(number)),
         }
@@ -265,6 +267,8 @@ impl<D: Discipline, P: Place<D>> Operation<D> for Put<D, P> {
 pub(super) struct PutMany<D: Discipline> {
     items: vec::IntoIter<D::Item>,
     offered: Offered,
+    /// Whether somebody stays with an item that is held out.
+    may_offer: bool,
 }
 
 impl<D: Discipline> PutMany<D> {
@@ -274,6 +278,15 @@ impl<D: Discipline> PutMany<D> {
         PutMany {
             items: items.into_iter(),
             offered: Offered(None),
+            may_offer: true,
+        }
+    }
+
+    /// For one attempt.
+    pub(super) fn at_once(self) -> PutMany<D> {
+        PutMany {
+            may_offer: false,
+            ..self
         }
     }
 
@@ -306,6 +319,7 @@ impl<D: Discipline> Operation<D> for PutMany<D> {
             return Some(Ok(()));
         }
         if queue.capacity() == 0
+            && self.may_offer
             && self.offered.0.is_none()
             && let Some(item) = self.items.next()
         {

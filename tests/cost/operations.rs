@@ -2,7 +2,7 @@
 
 use super::common::{block_on, poll, until_parked};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::queue::Queue;
+use latchwork::queue::{Queue, SimpleQueue};
 use latchwork::sync::{Condition, Event, Lock, Semaphore};
 use latchwork::{CancelToken, Limit};
 use std::pin::pin;
@@ -194,6 +194,17 @@ pub const WAITS: &[Row<Wait>] = &[
             wait: Box::new(move |limit| putter.put_within(1, limit).is_ok()),
             until_parked: Some(Box::new(|| until_any_parked("Queue::put"))),
             grant: Box::new(move || assert_eq!(queue.get(), Ok(0))),
+        }
+    }),
+    ("SimpleQueue::get", || {
+        let queue = SimpleQueue::new();
+        queue.put(0); // Makes room, which is not the wait's to make.
+        queue.get();
+        let getter = queue.clone();
+        Wait {
+            wait: Box::new(move |limit| getter.get_within(limit).is_ok()),
+            until_parked: Some(Box::new(|| until_any_parked("SimpleQueue::get"))),
+            grant: Box::new(move || queue.put(1)),
         }
     }),
     ("TaskFuture", || {
