@@ -38,8 +38,8 @@ pub use error::{GetError, PutError, TaskDoneError};
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kinds::{LifoQueue, Queue};
 pub use placing::{AtFront, InTurn, Placing};
-pub use simple::{SimpleQueue, SimpleTryIter};
 pub use priority::{Evicting, Heap, Prioritized, PriorityQueue, Ticket, Ticketed};
+pub use simple::{SimpleQueue, SimpleTryIter};
 pub use stats::Stats;
 pub use tasks::Task;
 
