@@ -159,6 +159,11 @@ impl<D: Discipline, P: Place<D>> Put<D, P> {
         }
     }
 
+    /// The item, if it is still here.
+    pub(super) fn take_item(&mut self) -> Option<D::Item> {
+        self.item.take()
+    }
+
     /// At a rendezvous the item is held out, ...
     #[cold]
     fn offer(&mut self, queue: &mut Held<'_, D>) {
