@@ -13,6 +13,7 @@
 mod blocking;
 mod core;
 mod discipline;
+mod ends;
 mod error;
 mod iter;
 mod kinds;
@@ -26,6 +27,7 @@ mod tasks;
 
 pub use blocking::BlockingQueue;
 pub use discipline::{Discipline, Fifo, Lifo};
+pub use ends::{Receiver, ReceiverIter, Sender};
 pub use error::{GetError, PutError, TaskDoneError};
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kinds::{LifoQueue, Queue};
