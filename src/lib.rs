@@ -14,6 +14,7 @@
 //! | Go's `sync.WaitGroup` | [`sync::WaitGroup`] |
 //! | `OnceLock`, `LazyLock` | [`sync::Once`], [`sync::Lazy`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
+//! | Go's `select`, crossbeam's `Select` | [`select::Select`] |
 //! | `threading.Thread` | [`thread::spawn`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
@@ -83,6 +84,7 @@ pub(crate) mod wait;
 pub mod debug;
 pub mod executor;
 pub mod queue;
+pub mod select;
 pub mod sync;
 pub mod thread;
 

@@ -6,7 +6,7 @@
 use crate::panic::{Panicked, catch};
 use crate::platform::{Mutex, spawn_thread, thread_id};
 use crate::sync::completion::{Completion, Ending, worker_at};
-use crate::wait::Kind;
+use crate::wait::{Kind, Request};
 use crate::{GaveUp, Limit};
 use std::error::Error;
 use std::fmt;
@@ -169,6 +169,11 @@ impl<T> JoinHandle<T> {
     /// The name it was started with; empty if it was started without.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// What a wait for the thread's end wants.
+    pub(crate) fn end_request(&self) -> impl Request<Output = ()> {
+        self.shared.ended.request()
     }
 
     /// Takes what is there. The thread has ended, and the handle goes with it.

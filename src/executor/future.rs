@@ -2,6 +2,7 @@
 
 use super::task::{Stage, Task};
 use super::{TaskError, TaskId};
+use crate::wait::Request;
 use crate::{GaveUp, Limit};
 use std::error::Error;
 use std::fmt;
@@ -160,6 +161,11 @@ impl<R> TaskFuture<R> {
             }
             _ => state.callbacks.push(Box::new(callback)),
         }
+    }
+
+    /// What a wait for the task's end wants.
+    pub(crate) fn end_request(&self) -> impl Request<Output = ()> {
+        self.task.finished.request()
     }
 
     fn ended_with(&self, which: impl FnOnce(&Option<TaskError>) -> bool) -> bool {

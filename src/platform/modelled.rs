@@ -70,6 +70,9 @@ pub(crate) struct Signal {
     alive: LoomCell<()>,
 }
 
+// SAFETY: the cell holds nothing that could be torn; that its accesses are in order is loom's to check.
+unsafe impl Sync for Signal {}
+
 impl Drop for Signal {
     fn drop(&mut self) {
         self.alive.with_mut(|_| ());

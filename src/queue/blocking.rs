@@ -343,7 +343,7 @@ impl<D: Discipline> BlockingQueue<D> {
     }
 
     /// Has it no room at all, so that items go from hand to hand?
-    pub(super) fn is_rendezvous(&self) -> bool {
+    pub(crate) fn is_rendezvous(&self) -> bool {
         self.shared.capacity() == 0
     }
 

@@ -16,6 +16,7 @@
 //! Every change ends in the drop of [`Held`], which keeps the invariant; nothing else calls anybody.
 //! A task that is called is not counted: it may be polled late, and others should be called meanwhile.
 
+use super::clock::Clock;
 use super::offers::Offers;
 use super::placing::Place;
 use super::{Discipline, PutError};
@@ -26,6 +27,7 @@ use crate::wait::lot::{self, Line};
 use crossbeam_utils::CachePadded;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
+use std::time::Instant;
 
 /// A grant's token: try again. Until the try has ended you count as awake.
 pub(super) const CALLED: usize = 0;
@@ -79,13 +81,19 @@ pub(super) struct Shared<D: Discipline> {
     /// The addresses at which the sides and the joiners wait.
     spots: [Spot; 2],
     joining: Spot,
+    /// If the discipline depends on time.
+    clock: Option<Clock>,
 }
 
 /// A place whose address is a key of the lot.
-struct Spot(u32);
+pub(super) struct Spot(u32);
 
 impl Spot {
-    fn address(&self) -> usize {
+    pub(super) fn new() -> Spot {
+        Spot(0)
+    }
+
+    pub(super) fn address(&self) -> usize {
         ptr::from_ref(&self.0).expose_provenance()
     }
 }
@@ -102,6 +110,8 @@ pub(super) struct State<D: Discipline> {
     pub(super) finishes: usize,
     /// Whether that has to be told to those who wait for it.
     has_finished: bool,
+    /// What the alarm was last set for.
+    alarm: Option<Instant>,
     /// Whether something has been taken that was on offer, which has to be told to its putter.
     has_taken: bool,
     /// What is on offer; only a rendezvous has it.
@@ -272,6 +282,9 @@ impl<D: Discipline> Held<'_, D> {
                 Call::Nobody
             };
         }
+        if D::IS_TIMED && self.is_marked(Side::Getters) && !self.items.is_ready() {
+            plan.sets_alarm = self.items.next_due() != self.alarm;
+        }
         if std::mem::take(&mut self.has_finished) {
             plan.finishes = Some(self.finishes);
         }
@@ -290,6 +303,8 @@ struct Plan {
     finishes: Option<usize>,
     /// Tell the putters whose offers come before this one.
     taken: Option<usize>,
+    /// Set the alarm for what is due next.
+    sets_alarm: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -353,6 +368,9 @@ impl<D: Discipline> Held<'_, D> {
         if let Some(taken) = plan.taken {
             shared.tell_before(shared.address(Side::Putters), taken, PUTTERS);
         }
+        if plan.sets_alarm {
+            shared.set_alarm();
+        }
     }
 }
 
@@ -369,14 +387,16 @@ impl<D: Discipline> Shared<D> {
                 items,
                 finishes: 0,
                 has_finished: false,
+                alarm: None,
                 has_taken: false,
                 offers: is_rendezvous.then(Box::default),
             }),
             capacity: AtomicUsize::new(capacity),
             taken: AtomicUsize::new(0),
             awake: [0, 0].map(|awake| CachePadded::new(AtomicU32::new(awake))),
-            spots: [Spot(0), Spot(0)],
-            joining: Spot(0),
+            spots: [Spot::new(), Spot::new()],
+            joining: Spot::new(),
+            clock: D::IS_TIMED.then(Clock::new),
         }
     }
 
@@ -478,6 +498,17 @@ impl<D: Discipline> Shared<D> {
         }
     }
 
+    /// Wakes a getter when the next item is due, whatever that was when the alarm was last set.
+    fn set_alarm(&self) {
+        if let Some(clock) = &self.clock {
+            clock.set(|| {
+                let mut state = self.state.lock();
+                state.alarm = state.items.next_due();
+                state.alarm
+            });
+        }
+    }
+
     /// Tells those in the line at `address` whose number comes before `end`.
     fn tell_before(&self, address: usize, end: usize, mark: u8) {
         lot::line(address, |line| {
@@ -574,7 +605,10 @@ impl<D: Discipline> Shared<D> {
     }
 
     pub(super) fn address(&self, side: Side) -> usize {
-        self.spots[side as usize].address()
+        match &self.clock {
+            Some(clock) if side == Side::Getters => clock.getters(),
+            _ => self.spots[side as usize].address(),
+        }
     }
 
     /// Where those wait who wait for all items to be finished.

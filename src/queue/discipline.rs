@@ -1,6 +1,7 @@
 //! [`Discipline`]: in which order items leave. The two simplest are here, [`Fifo`] and [`Lifo`].
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// What a [`BlockingQueue`](super::BlockingQueue) keeps its items in: it decides which one leaves next.
 ///
@@ -35,6 +36,10 @@ pub trait Discipline {
     /// What it orders.
     type Item;
 
+    /// Does what there is to be had depend on time? Then the queue looks again at the instant of
+    /// [`next_due`](Discipline::next_due).
+    const IS_TIMED: bool = false;
+
     /// Takes an item in.
     fn push(&mut self, item: Self::Item);
 
@@ -52,6 +57,12 @@ pub trait Discipline {
     /// Would `pop` give an item? Not the same as having one: it may not be due yet.
     fn is_ready(&self) -> bool {
         !self.is_empty()
+    }
+
+    /// When will `pop` give an item, if it gives none now and nothing is changed? Only asked of a discipline that
+    /// [`is timed`](Discipline::IS_TIMED). From that instant on `is_ready` has to be true.
+    fn next_due(&self) -> Option<Instant> {
+        None
     }
 
     /// The item that `pop` would give, if it can be looked at.

@@ -1,10 +1,7 @@
 //! The queues by name: which discipline each one has, and what only it can do.
 
 use super::placing::{AtFront, Placing};
-use super::{BlockingQueue, Fifo, Lifo};
-
-/// The most a bounded queue allocates for before it has items.
-const PREALLOCATED: usize = 1024;
+use super::{BlockingQueue, Fifo, Lifo, PREALLOCATED};
 
 /// First in, first out, bounded or not. What it does is described at [`BlockingQueue`].
 ///

@@ -1,7 +1,7 @@
 //! What is done with a queue under its lock: get, get many, put, put many.
 
 use super::core::{Held, Shared, Side};
-use super::placing::Place;
+use super::placing::{Exchange, Place};
 use super::request::Operation;
 use super::{Discipline, GetError, PutError};
 use crate::GaveUp;
@@ -159,6 +159,11 @@ impl<D: Discipline, P: Place<D>> Put<D, P> {
         }
     }
 
+    /// The item, if it is still here.
+    pub(super) fn take_item(&mut self) -> Option<D::Item> {
+        self.item.take()
+    }
+
     /// At a rendezvous the item is held out, ...
     #[cold]
     fn offer(&mut self, queue: &mut Held<'_, D>) {
@@ -200,8 +205,20 @@ impl<D: Discipline, P: Place<D>> Operation<D> for Put<D, P> {
         if queue.room() == 0 {
             if queue.capacity() == 0 {
                 self.offer(queue);
+                return None;
             }
-            return None;
+            return match self.place.exchange(&mut queue.items, self.item.take()?) {
+                Exchange::Wait(item) => {
+                    self.item = Some(item);
+                    None
+                }
+                Exchange::Done(receipt) => {
+                    queue.count_put(1);
+                    queue.count_finished(1);
+                    Some(Ok(receipt))
+                }
+                Exchange::Refused(item) => Some(Err(PutError::Full(item))),
+            };
         }
         let receipt = self.place.place(&mut queue.items, self.item.take()?);
         queue.count_put(1);
@@ -209,11 +226,15 @@ impl<D: Discipline, P: Place<D>> Operation<D> for Put<D, P> {
     }
 
     fn is_possible(&self, queue: &Held<'_, D>) -> bool {
-        self.offered.is_possible(queue)
+        !P::WAITS || self.offered.is_possible(queue)
     }
 
     fn things_in_sight(&self, queue: &Shared<D>) -> usize {
-        self.offered.things_in_sight(queue)
+        if P::WAITS {
+            self.offered.things_in_sight(queue)
+        } else {
+            usize::MAX
+        }
     }
 
     fn tag(&self) -> usize {

@@ -13,8 +13,26 @@ use std::panic::Location;
 pub trait Place<D: Discipline>: Copy {
     /// The default is for an item that has gone from hand to hand.
     type Receipt: Default;
+    /// Whether `exchange` may let an item wait.
+    const WAITS: bool = true;
 
     fn place(&self, items: &mut D, item: D::Item) -> Self::Receipt;
+
+    /// What becomes of an item for which there is no room.
+    #[inline]
+    fn exchange(&self, _items: &mut D, item: D::Item) -> Exchange<Self::Receipt, D::Item> {
+        Exchange::Wait(item)
+    }
+}
+
+/// What has become of an item for which there was no room.
+pub enum Exchange<R, T> {
+    /// It waits until there is.
+    Wait(T),
+    /// It is in, and another had to go.
+    Done(R),
+    /// It is not to be put at all.
+    Refused(T),
 }
 
 /// Where the discipline puts it.
@@ -77,6 +95,7 @@ impl<'q, D: Discipline, P: Place<D>> Placing<'q, D, P> {
     pub fn put(&self, item: D::Item) -> Result<P::Receipt, PutError<D::Item>> {
         match self.shared().put_now(item, self.place) {
             Ok(receipt) => Ok(receipt),
+            Err(item) if !P::WAITS => self.request(item).try_to(),
             Err(item) => self.request(item).run(Location::caller()),
         }
     }

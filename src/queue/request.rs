@@ -164,6 +164,13 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
         Some(self.operation.tag())
     }
 
+    /// What will be due is only known to be waited for from now on: releasing the lock sets the alarm.
+    fn parked(&mut self) {
+        if D::IS_TIMED && O::SIDE == Side::Getters {
+            drop(self.shared.lock());
+        }
+    }
+
     fn granted(&mut self, token: usize) -> Option<O::Output> {
         self.is_awake = token == CALLED;
         self.attempt()

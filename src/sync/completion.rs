@@ -89,6 +89,11 @@ impl<E: Ending> Completion<E> {
         WaitFuture::at(EndRequest(self), place)
     }
 
+    /// What a wait for it wants.
+    pub(crate) fn request(&self) -> impl Request<Output = ()> {
+        EndRequest(self)
+    }
+
     fn address(&self) -> usize {
         ptr::from_ref(&self.word).expose_provenance()
     }

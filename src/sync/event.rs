@@ -155,7 +155,8 @@ impl Event {
         WaitFuture::new(self.request())
     }
 
-    fn request(&self) -> EventRequest<'_> {
+    /// What a wait that begins now wants.
+    pub(crate) fn request(&self) -> impl Request<Output = ()> {
         EventRequest {
             event: self,
             began: generation(self.word.load(Ordering::Acquire)),

@@ -37,6 +37,7 @@ pub use rwlock::{
     MappedTaskWriteGuard, MappedWriteGuard, OwnedReadGuard, OwnedWriteGuard, Policy, ReadGuard,
     RwLock, TaskWriteGuard, UpgradableGuard, UpgradeError, WriteGuard,
 };
+pub(crate) use semaphore::acquire_request;
 pub use semaphore::{
     AcquireError, AnySemaphore, BoundedSemaphore, OwnedPermit, Permit, Semaphore, TooManyPermits,
     TooManyReleases, TryAcquireError,

@@ -1,19 +1,19 @@
 //! Cancel tokens: a way out of any wait, from outside.
 //!
-//! A token keeps a registry of the waiters that sleep under it. Firing it settles each of them as
+//! A token keeps a registry of the waits that sleep under it. Firing it settles the decision of each as
 //! cancelled with the same CAS that a grant uses, so a waiter that was granted first keeps its
-//! grant. A waiter takes itself out of the registry before its node goes away, and firing holds the
-//! registry's lock while it touches nodes, so no node is touched after its end.
+//! grant. A waiter takes its decision out of the registry before that goes away, and firing holds the
+//! registry's lock while it touches decisions, so none is touched after its end.
 
 use super::Limit;
-use super::waiter::{CANCELLED, Ticket, Waiter, Wake, why};
+use super::decision::{CANCELLED, Decision, why};
+use super::waiter::Wake;
 use crate::GaveUp;
+use crate::platform::Mutex;
 use crate::platform::atomic::{AtomicBool, Ordering};
-use crate::platform::{Moment, Mutex, thread_id};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::Location;
 use std::ptr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -34,11 +34,11 @@ struct Registry {
 }
 
 enum Entry {
-    Waiter(*const Waiter),
+    Wait(*const Decision),
     Child(Weak<Inner>),
 }
 
-// SAFETY: the waiter pointers are followed only under the registry's lock, and a registered waiter
+// SAFETY: the pointers are followed only under the registry's lock, and a registered decision
 // is alive: `Registration` takes it out, under the same lock, before it can go away.
 unsafe impl Send for Registry {}
 
@@ -54,7 +54,7 @@ impl Canceller {
     /// One that stands for a deadline: the waits it ends have timed out.
     #[cfg(loom)]
     pub(crate) fn timer() -> Canceller {
-        Canceller::new(super::waiter::TIMED_OUT)
+        Canceller::new(super::decision::TIMED_OUT)
     }
 
     pub(crate) fn has_fired(&self) -> bool {
@@ -84,8 +84,8 @@ impl Canceller {
             for entry in std::mem::take(&mut registry.entries).into_values() {
                 match entry {
                     // SAFETY: registered, so alive as long as we hold the registry's lock.
-                    Entry::Waiter(waiter) => {
-                        if let Ok(wake) = unsafe { &*waiter }.settle(self.outcome) {
+                    Entry::Wait(decision) => {
+                        if let Ok(wake) = unsafe { &*decision }.settle(self.outcome) {
                             wakes.extend(wake);
                         }
                     }
@@ -115,11 +115,11 @@ impl Canceller {
         drop(entry);
     }
 
-    pub(crate) fn register<'w>(&'w self, waiter: &'w Waiter) -> Registration<'w> {
-        let key = self.add(Entry::Waiter(ptr::from_ref(waiter)));
+    pub(crate) fn register<'w>(&'w self, decision: &'w Decision) -> Registration<'w> {
+        let key = self.add(Entry::Wait(ptr::from_ref(decision)));
         if key.is_none() {
             // Too late to be found by `fire`; the waiter is awake, so there is nobody to wake.
-            let _ = waiter.settle(self.outcome);
+            let _ = decision.settle(self.outcome);
         }
         Registration {
             canceller: self,
@@ -254,9 +254,8 @@ impl CancelToken {
     }
 
     /// Blocks until the token is cancelled.
-    #[track_caller]
     pub fn wait(&self) {
-        let _ = self.wait_at(&Limit::none(), Location::caller());
+        let _ = self.sleep(&Limit::none());
     }
 
     /// Blocks until the token is cancelled, at most as long as `limit` says.
@@ -264,33 +263,19 @@ impl CancelToken {
     /// # Errors
     ///
     /// Why it gave up; `Cancelled` means that the *limit's* token was cancelled.
-    #[track_caller]
     pub fn wait_within<'a>(&self, limit: impl Into<Limit<'a>>) -> Result<(), GaveUp> {
-        self.wait_at(&limit.into(), Location::caller())
+        self.sleep(&limit.into())
     }
 
     /// Nobody grants this wait: it is the cancellation itself that is waited for.
-    fn wait_at(&self, limit: &Limit<'_>, place: &'static Location<'static>) -> Result<(), GaveUp> {
+    fn sleep(&self, limit: &Limit<'_>) -> Result<(), GaveUp> {
         if self.is_cancelled() {
             return Ok(());
         }
         limit.check()?;
-        let waiter = Waiter::new(
-            Ticket {
-                address: 0,
-                kind: &super::waiter::Kind {
-                    name: "CancelToken",
-                    owner: None,
-                },
-                thread: thread_id(),
-                place,
-                since: Moment::now(),
-                again: false,
-            },
-            None,
-        );
-        let registration = self.canceller().register(&waiter);
-        let state = waiter.sleep(limit);
+        let decision = Decision::new();
+        let registration = self.canceller().register(&decision);
+        let state = decision.sleep(limit);
         drop(registration);
         // Both tokens settle with the same word, so ask ours who it was.
         if self.is_cancelled() {

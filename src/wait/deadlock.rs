@@ -156,7 +156,7 @@ impl Entry {
     fn link(&self) -> Option<Link> {
         // SAFETY: entered, so alive as long as the shard's mutex is held.
         let waiter = unsafe { &*self.waiter };
-        if waiter.decided().is_some() {
+        if waiter.decision().decided().is_some() {
             return None;
         }
         let ticket = waiter.ticket;

@@ -1,8 +1,9 @@
 //! The async way to run a request: the waiter lives in the future instead of on a stack.
 
 use super::Request;
+use super::decision::{Decision, GRANTED};
 use super::lot;
-use super::waiter::{GRANTED, Ticket, Waiter};
+use super::waiter::{Ticket, Waiter};
 use crate::platform::Moment;
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -21,6 +22,8 @@ pub(crate) struct WaitFuture<R: Request> {
     request: R,
     place: &'static Location<'static>,
     waiter: Option<Waiter>,
+    /// The waiter's, if there is one.
+    decision: Decision,
     /// Begun and not brought to an end: a call may have been answered and nothing been got by it.
     is_trying: bool,
     _pinned: PhantomPinned,
@@ -38,6 +41,7 @@ impl<R: Request> WaitFuture<R> {
             request,
             place,
             waiter: None,
+            decision: Decision::new(),
             is_trying: false,
             _pinned: PhantomPinned,
         }
@@ -64,11 +68,11 @@ impl<R: Request> WaitFuture<R> {
         let mut since = Moment::now();
         let mut again = false;
         if let Some(waiter) = &self.waiter {
-            if waiter.decided().is_none() {
+            if self.decision.decided().is_none() {
                 lot::set_waker(waiter, cx.waker());
             }
             // Asked again: the grant may have come before the waker was in place.
-            match waiter.decided() {
+            match self.decision.decided() {
                 None => return Poll::Pending,
                 Some(state) => debug_assert_eq!(state, GRANTED, "only a drop gives up"),
             }
@@ -91,8 +95,10 @@ impl<R: Request> WaitFuture<R> {
                 place: self.place,
                 since,
                 again,
+                arm: 0,
             };
-            let waiter = Waiter::new(ticket, Some(cx.waker().clone()));
+            self.decision.begin_anew();
+            let waiter = Waiter::new(ticket, Some(cx.waker().clone()), &self.decision);
             if lot::enlist(self.waiter.insert(waiter), &mut self.request) {
                 self.request.parked();
                 return Poll::Pending;

@@ -3,7 +3,7 @@
 #[cfg(loom)]
 use super::cancel::Canceller;
 use super::cancel::{CancelToken, Registration};
-use super::waiter::Waiter;
+use super::decision::Decision;
 use crate::GaveUp;
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
@@ -96,15 +96,15 @@ impl<'a> Limit<'a> {
         self.deadline
     }
 
-    /// Puts `waiter` within reach of whoever may end its wait, until the result is dropped.
-    pub(crate) fn register<'w>(&self, waiter: &'w Waiter) -> SmallVec<[Registration<'w>; 1]>
+    /// Puts a decision within reach of whoever may end the wait, until the result is dropped.
+    pub(crate) fn register<'w>(&self, decision: &'w Decision) -> SmallVec<[Registration<'w>; 1]>
     where
         'a: 'w,
     {
         let sources = self.token.map(CancelToken::canceller).into_iter();
         #[cfg(loom)]
         let sources = sources.chain(self.timer);
-        sources.map(|source| source.register(waiter)).collect()
+        sources.map(|source| source.register(decision)).collect()
     }
 }
 

@@ -10,7 +10,8 @@
 //!    wrong while the lock is free: a waiter in the line implies the bit.
 //! 3. Nothing of the user's runs while a bucket is locked; wake-ups are collected and fired after.
 
-use super::waiter::{CANCELLED, GRANTED, Waiter, Wake};
+use super::decision::CANCELLED;
+use super::waiter::{Waiter, Wake};
 use super::{Request, TASK};
 use crate::platform::{Moment, Mutex, thread_local};
 use crossbeam_utils::CachePadded;
@@ -264,7 +265,7 @@ impl Line<'_> {
             (*links).token = token;
             (*links).waker.take()
         });
-        match waiter.settle(GRANTED) {
+        match waiter.grant() {
             Ok(wake) => {
                 self.wakes.extend(wake.or(waker.map(Wake::Task)));
                 true
@@ -379,7 +380,7 @@ pub(crate) fn withdraw<R: Request>(waiter: &Waiter, request: &mut R) {
 
 /// Gives up on behalf of a future that is dropped. False when a grant came first.
 pub(crate) fn abandon<R: Request>(waiter: &Waiter, request: &mut R) -> bool {
-    if waiter.settle(CANCELLED).is_err() {
+    if waiter.decision().settle(CANCELLED).is_err() {
         return false;
     }
     withdraw(waiter, request);

@@ -7,11 +7,15 @@
 //! address, and exactly one compare-and-swap on a node decides whether its wait ended in a grant,
 //! a time-out or a cancellation.
 
+#[cfg(not(loom))]
+pub(crate) mod alarm;
 mod cancel;
 pub(crate) mod deadlock;
+pub(crate) mod decision;
 mod future;
 mod limit;
 pub(crate) mod lot;
+mod mapped;
 pub(crate) mod report;
 mod request;
 mod spin;
@@ -23,6 +27,7 @@ pub(crate) use cancel::Canceller;
 pub(crate) use future::{TASK, WaitFuture};
 pub use limit::Limit;
 pub(crate) use limit::OwnedLimit;
+pub(crate) use mapped::Mapped;
 pub(crate) use request::{Request, wait, wait_for_ever};
 pub(crate) use spin::{Awaited, Spin};
-pub(crate) use waiter::Kind;
+pub(crate) use waiter::{Kind, Ticket, Waiter};

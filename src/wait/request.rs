@@ -1,7 +1,8 @@
 //! What a primitive says about one operation that may have to wait, and the blocking way to run it.
 
+use super::decision::{CANCELLED, Decision, GRANTED, why};
 use super::lot::{self, Line};
-use super::waiter::{CANCELLED, GRANTED, Kind, Ticket, Waiter, why};
+use super::waiter::{Kind, Ticket, Waiter};
 use super::{Awaited, Limit, Spin, deadlock};
 use crate::GaveUp;
 use crate::platform::{Moment, thread_id};
@@ -88,9 +89,11 @@ pub(crate) fn wait<R: Request>(
         place,
         since: Moment::now(),
         again: false,
+        arm: 0,
     };
     loop {
-        let waiter = Waiter::new(ticket, None);
+        let decision = Decision::new();
+        let waiter = Waiter::new(ticket, None, &decision);
         if !lot::enlist(&waiter, request) {
             if let Some(output) = request.attempt() {
                 return Ok(output);
@@ -101,7 +104,7 @@ pub(crate) fn wait<R: Request>(
             continue;
         }
         request.parked();
-        let state = match waiter.watch(&mut spin) {
+        let state = match decision.watch(&mut spin) {
             Some(state) => state,
             None => sleep(&waiter, request, limit),
         };
@@ -131,10 +134,10 @@ pub(crate) fn wait<R: Request>(
 /// Sleeps in the line, after a look whether that could last for ever.
 fn sleep<R: Request>(waiter: &Waiter, request: &mut R, limit: &Limit<'_>) -> u32 {
     match deadlock::enter(waiter, limit, request.may_panic()) {
-        Ok(_entered) => waiter.sleep(limit),
+        Ok(_entered) => waiter.decision().sleep(limit),
         Err(deadlock) => {
             // Whoever was quicker with a grant has shown that it was not for ever after all.
-            if waiter.settle(CANCELLED).is_err() {
+            if waiter.decision().settle(CANCELLED).is_err() {
                 return GRANTED;
             }
             lot::withdraw(waiter, request);

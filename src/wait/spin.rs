@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// What is waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Awaited {
+pub enum Awaited {
     /// A thing that somebody has and will let go of.
     Held,
     /// Something that somebody does or says.

@@ -1,42 +1,18 @@
 //! One waiter: a node on the stack of the thread that waits, or inside the future that does.
 //!
-//! Its state is decided by exactly one compare-and-swap, whoever makes it:
+//! It stands in one line, and refers to the [`Decision`] that ends the wait; a wait for one of several
+//! things has several nodes and one decision.
 //!
-//! ```text
-//!              begin to sleep
-//!   WAITING ------------------> ASLEEP
-//!      |                          |
-//!      +------------+-------------+
-//!                   |  one CAS, by a granter (bucket locked), by the waiter itself whose deadline
-//!                   |  has passed, or by a cancel token (registry locked)
-//!                   v
-//!   GRANTED | TIMED_OUT | CANCELLED      final
-//! ```
-//!
-//! Who changes `links` holds the bucket's lock. Who publishes a final state must not touch the node
-//! afterwards: the waiter may be gone the next instant. Hence [`Waiter::settle`], which copies what
-//! waking needs *before* the CAS and returns it.
+//! Who changes `links` holds the bucket's lock. The decision lives as long as a node that refers to it
+//! may be linked, and a node is never touched after the grant that it has got: see [`Waiter::grant`].
 
-use super::{Limit, Spin};
-use crate::GaveUp;
+use super::decision::{Decision, GRANTED};
 use crate::panic::contain;
-use crate::platform::atomic::{AtomicU32, Ordering};
-use crate::platform::{Moment, Signal, UnsafeCell, WakeHandle};
+use crate::platform::{Moment, UnsafeCell, WakeHandle};
+use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::ptr;
 use std::task::Waker;
-use std::time::Instant;
-
-/// Undecided, and the waiter is awake (or is a task).
-const WAITING: u32 = 0;
-/// Undecided, and the thread sleeps or is about to: whoever decides must wake it.
-const ASLEEP: u32 = 1;
-/// A granter has given what `links.token` says.
-pub(crate) const GRANTED: u32 = 2;
-/// The deadline passed first.
-pub(crate) const TIMED_OUT: u32 = 3;
-/// A cancel token, or the drop of a future, came first.
-pub(crate) const CANCELLED: u32 = 4;
 
 /// Reads who holds a thing from the word at this address: a thread's id, [`super::TASK`], or 0 for
 /// nobody.
@@ -63,6 +39,8 @@ pub(crate) struct Ticket {
     pub(crate) since: Moment,
     /// This waiter was woken before and found the thing taken.
     pub(crate) again: bool,
+    /// Which of the nodes of its wait; 0 if there is one.
+    pub(crate) arm: u16,
 }
 
 /// The part of a node that belongs to whoever holds the bucket's lock.
@@ -72,20 +50,22 @@ pub(crate) struct Links {
     pub(crate) linked: bool,
     /// The request's own number: permits still wanted, generation seen.
     pub(crate) tag: usize,
-    /// What the granter gave; read by the waiter after it has seen `GRANTED`.
+    /// What the granter gave; read by the waiter after it has seen that this node was granted.
     pub(crate) token: usize,
     pub(crate) waker: Option<Waker>,
 }
 
 pub(crate) struct Waiter {
-    state: AtomicU32,
-    signal: Signal,
+    decision: *const Decision,
     pub(crate) ticket: Ticket,
     pub(crate) links: UnsafeCell<Links>,
+    /// Others point at it while it is linked, so nobody may take a `&mut` of what it lies in for the only
+    /// way to it.
+    _pinned: PhantomPinned,
 }
 
 // SAFETY: `links` is only touched under the bucket's lock, or by the waiter once a final state tells
-// it that nobody else will; `state` is atomic; the rest is read-only while the node is shared.
+// it that nobody else will; the decision is atomic; the rest is read-only while the node is shared.
 unsafe impl Send for Waiter {}
 // SAFETY: as above.
 unsafe impl Sync for Waiter {}
@@ -108,10 +88,13 @@ impl Wake {
 }
 
 impl Waiter {
-    pub(crate) fn new(ticket: Ticket, waker: Option<Waker>) -> Waiter {
+    /// A node that is in no line yet.
+    ///
+    /// Whoever links it keeps the decision alive and in place until the node has been granted or
+    /// withdrawn.
+    pub(crate) fn new(ticket: Ticket, waker: Option<Waker>, decision: &Decision) -> Waiter {
         Waiter {
-            state: AtomicU32::new(WAITING),
-            signal: Signal::new(),
+            decision,
             ticket,
             links: UnsafeCell::new(Links {
                 prev: ptr::null(),
@@ -121,81 +104,34 @@ impl Waiter {
                 token: 0,
                 waker,
             }),
+            _pinned: PhantomPinned,
         }
     }
 
-    /// The final state, or `None` while the wait is undecided. Acquires what the decider did before.
-    pub(crate) fn decided(&self) -> Option<u32> {
-        match self.state.load(Ordering::Acquire) {
-            WAITING | ASLEEP => None,
-            state => Some(state),
-        }
+    /// What ends this node's wait. For the waiter, and for who has found the node linked, under the
+    /// bucket's lock.
+    pub(crate) fn decision(&self) -> &Decision {
+        // SAFETY: it lives until the node has been granted, after which nobody but the waiter, who
+        // keeps it, asks; or withdrawn, for which the waiter takes the bucket's lock.
+        unsafe { &*self.decision }
     }
 
-    /// The one CAS. `Err` when somebody else has decided; else how to wake the waiter, if it sleeps.
-    ///
-    /// Release publishes what the decider did (the grant, the token) to the waiter's `decided`, or to
-    /// the loser of this CAS, who acquires it.
-    pub(crate) fn settle(&self, outcome: u32) -> Result<Option<Wake>, ()> {
-        let handle = self.signal.handle(&self.state);
-        let mut seen = WAITING;
-        loop {
-            match self
-                .state
-                .compare_exchange(seen, outcome, Ordering::Release, Ordering::Acquire)
-            {
-                Ok(ASLEEP) => return Ok(Some(Wake::Thread(handle))),
-                Ok(_) => return Ok(None),
-                Err(ASLEEP) if seen == WAITING => seen = ASLEEP,
-                Err(_) => return Err(()),
-            }
-        }
+    /// Decides the wait in favour of this node. `Err` when it has been decided; else how to wake the
+    /// waiter, if it sleeps. After an `Ok` the node and its decision may be gone.
+    pub(crate) fn grant(&self) -> Result<Option<Wake>, ()> {
+        self.decision().settle(GRANTED + u32::from(self.ticket.arm))
     }
 
-    /// Watches the wait be decided, as long as `spin` has turns left. Called by the waiter.
-    pub(crate) fn watch(&self, spin: &mut Spin<'_>) -> Option<u32> {
-        loop {
-            let state = self.decided();
-            if state.is_some() || !spin.turn() {
-                return state;
-            }
-        }
-    }
-
-    /// Sleeps until the wait is decided, by somebody else or by the limit. Called by the waiter.
-    pub(crate) fn sleep(&self, limit: &Limit<'_>) -> u32 {
-        // Dropped, and so taken out of the token's reach, before the node can go away.
-        let _registrations = limit.register(self);
-        let deadline = limit.deadline();
-        let _ = self
-            .state
-            .compare_exchange(WAITING, ASLEEP, Ordering::Relaxed, Ordering::Relaxed);
-        loop {
-            if let Some(state) = self.decided() {
-                return state;
-            }
-            if deadline.is_some_and(|at| Instant::now() >= at) && self.settle(TIMED_OUT).is_ok() {
-                return TIMED_OUT;
-            }
-            self.signal.sleep(&self.state, ASLEEP, deadline);
-        }
-    }
-
-    /// What the granter gave. Called by the waiter, after it has seen `GRANTED`.
+    /// What the granter gave. Called by the waiter, after it has seen that this node was granted.
     pub(crate) fn token(&self) -> usize {
-        debug_assert_eq!(self.state.load(Ordering::Relaxed), GRANTED);
+        debug_assert_eq!(
+            self.decision().decided(),
+            Some(GRANTED + u32::from(self.ticket.arm))
+        );
         self.links.with(|links| {
             // SAFETY: the granter unlinked the node and wrote the token before it published
             // GRANTED, and touches the node no more.
             unsafe { (*links).token }
         })
-    }
-}
-
-/// The reason behind a final state that is not a grant.
-pub(crate) fn why(state: u32) -> GaveUp {
-    match state {
-        CANCELLED => GaveUp::Cancelled,
-        _ => GaveUp::TimedOut,
     }
 }

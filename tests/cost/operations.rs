@@ -3,8 +3,10 @@
 use super::common::{block_on, poll, until_parked};
 use latchwork::executor::ThreadPoolExecutor;
 use latchwork::queue::{Queue, SimpleQueue};
+use latchwork::select::Select;
 use latchwork::sync::{Condition, Event, Lock, Semaphore};
 use latchwork::{CancelToken, Limit};
+use std::future::pending;
 use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -101,6 +103,19 @@ pub const ALONE: &[Row<Operation>] = &[
         Box::new(move || {
             queue.put(1).unwrap();
             assert_eq!(queue.get(), Ok(1));
+        })
+    }),
+    ("Select, of what is ready", || {
+        let (queue, event) = (Queue::bounded(1), Event::new());
+        Box::new(move || {
+            let select = || Select::new().get(&queue, Result::ok).event(&event, || None);
+            let mut slot = Some(1);
+            let puts = Select::new().put(&queue, &mut slot, Result::unwrap);
+            puts.future(pending(), |it| it).try_select().unwrap();
+            assert_eq!(select().wait(), Some(1));
+            queue.put(2).unwrap();
+            assert_eq!(at_once(select().wait_async()), Some(2));
+            assert!(select().try_select().is_err());
         })
     }),
     ("CancelToken::check", || {
@@ -205,6 +220,20 @@ pub const WAITS: &[Row<Wait>] = &[
             wait: Box::new(move |limit| getter.get_within(limit).is_ok()),
             until_parked: Some(Box::new(|| until_any_parked("SimpleQueue::get"))),
             grant: Box::new(move || queue.put(1)),
+        }
+    }),
+    ("Select", || {
+        let queue = Queue::unbounded();
+        queue.put(0).unwrap();
+        queue.get().unwrap();
+        let (getter, last) = (queue.clone(), leak(Event::new()));
+        Wait {
+            wait: Box::new(move |limit| {
+                let select = Select::new().get(&getter, |_| ()).event(last, || ());
+                select.wait_within(limit).is_ok()
+            }),
+            until_parked: Some(Box::new(|| until_parked("Event", last, 1))),
+            grant: Box::new(move || queue.put(1).unwrap()),
         }
     }),
     ("TaskFuture", || {

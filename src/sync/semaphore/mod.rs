@@ -11,6 +11,7 @@ mod word;
 pub use bounded::BoundedSemaphore;
 pub use error::{AcquireError, TooManyPermits, TooManyReleases, TryAcquireError};
 pub use permit::{OwnedPermit, Permit};
+pub(crate) use request::request as acquire_request;
 
 use crate::platform::const_fn;
 use crate::wait::Limit;

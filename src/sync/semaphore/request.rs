@@ -3,9 +3,9 @@
 use super::error::{AcquireError, Refused, TryAcquireError};
 use super::raw::{self, COMPETE, RawSemaphore, SERVED};
 use super::word::Bound;
-use super::{AnySemaphore, Sealed};
+use super::{AnySemaphore, Permit, Sealed};
 use crate::wait::lot::Line;
-use crate::wait::{Awaited, Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
+use crate::wait::{Awaited, Kind, Limit, Mapped, Request, WaitFuture, wait, wait_for_ever};
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::Location;
@@ -98,6 +98,17 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
             _ => {}
         }
     }
+}
+
+/// What an acquire of `n` permits wants; they are a guard the moment they are there.
+pub(crate) fn request<S: AnySemaphore>(
+    of: &S,
+    n: usize,
+) -> impl Request<Output = Result<Permit<'_, S>, AcquireError>> {
+    Mapped::new(AcquireRequest::new(of, n), move |done| match done {
+        Ok(()) => Ok(Permit::new(of, n)),
+        Err(why) => Err(AcquireError::from(why)),
+    })
 }
 
 #[inline]
