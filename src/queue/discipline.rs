@@ -70,11 +70,10 @@ pub trait Discipline {
         None
     }
 
-    /// Gives everything out that is in it, in the order in which it would have left, due or not.
-    fn take_all(&mut self) -> Vec<Self::Item> {
-        let mut all = Vec::with_capacity(self.len());
+    /// Adds everything to `all` that is in it, in the order in which it would have left, due or not.
+    fn take_all(&mut self, all: &mut Vec<Self::Item>) {
+        all.reserve(self.len());
         all.extend(std::iter::from_fn(|| self.pop()));
-        all
     }
 }
 
@@ -111,8 +110,8 @@ impl<T> Discipline for Fifo<T> {
         self.0.front()
     }
 
-    fn take_all(&mut self) -> Vec<T> {
-        std::mem::take(&mut self.0).into()
+    fn take_all(&mut self, all: &mut Vec<T>) {
+        all.extend(std::mem::take(&mut self.0));
     }
 }
 
