@@ -81,7 +81,9 @@ fn several_join_in_all_faces_at_once() {
             drop(pending(queue.join_async()));
             queue.task_done().unwrap();
             ready(future.as_mut());
-            joiners.map(|joiner| joiner.join().unwrap());
+            joiners
+                .into_iter()
+                .for_each(|joiner| joiner.join().unwrap());
         });
     });
 }
@@ -138,13 +140,17 @@ fn joins_that_give_up_beside_others_take_nothing_from_them() {
         let queue = Queue::unbounded();
         for round in 0..200 {
             queue.put(1).unwrap();
+            let limit = Duration::from_micros(round);
+            let hasty = || queue.join_within(limit);
             thread::scope(|s| {
-                let limit = Duration::from_micros(round);
-                let hasty = s.spawn(move || limit);
+                let others = [s.spawn(&hasty), s.spawn(&hasty)];
                 let patient = s.spawn(|| queue.join());
-                let _ = queue.join_within(hasty.join().unwrap());
+                thread::yield_now();
                 queue.task_done().unwrap();
                 patient.join().unwrap();
+                for other in others {
+                    let _ = other.join().unwrap();
+                }
             });
         }
     });

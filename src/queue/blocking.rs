@@ -10,7 +10,7 @@ use crate::wait::WaitFuture;
 use crate::{Limit, Shutdown};
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// A queue for any number of producers and consumers, whose [`Discipline`] says which item leaves next.
@@ -421,6 +421,10 @@ impl<D: Discipline> BlockingQueue<D> {
         Drain::new(all)
     }
 }
+
+// As std's channels: a panic, be it of the discipline, leaves the queue as it was or changed, and the lock free.
+impl<D: Discipline> UnwindSafe for BlockingQueue<D> {}
+impl<D: Discipline> RefUnwindSafe for BlockingQueue<D> {}
 
 /// Everybody who waits looks again, once this is dropped.
 struct TellAll<'q, D: Discipline>(&'q Shared<D>);

@@ -7,7 +7,8 @@ use std::time::Instant;
 ///
 /// Its methods run under the queue's own short lock, so they should be quick and must not use the same queue.
 /// They may panic: the panic reaches the caller of the operation, and the queue goes on with whatever
-/// the discipline then contains. `len` must not panic, and must not change but by `push` and `pop`.
+/// the discipline then contains. What an operation has taken out by then is dropped: that can be items of a
+/// batch. `len`, `is_ready` and `next_due` must not panic, and `len` must not change but by the other methods.
 ///
 /// ```
 /// use latchwork::queue::{BlockingQueue, Discipline};
