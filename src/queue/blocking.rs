@@ -142,9 +142,7 @@ impl<D: Discipline> BlockingQueue<D> {
     #[track_caller]
     #[doc(alias = "recv")]
     pub fn get(&self) -> Result<D::Item, GetError> {
-        if self.shared.items_in_sight() > 0
-            && let Some(item) = self.shared.lock().pop()
-        {
+        if let Some(item) = self.shared.get_now() {
             return Ok(item);
         }
         self.request(Get).run(Location::caller())

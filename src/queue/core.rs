@@ -417,7 +417,7 @@ impl<D: Discipline> Shared<D> {
         item: D::Item,
         place: P,
     ) -> Result<P::Receipt, D::Item> {
-        if self.room_in_sight() == 0 {
+        if self.len.load(Ordering::Relaxed) >= self.capacity() {
             return Err(item);
         }
         let mut queue = self.lock();
@@ -427,6 +427,15 @@ impl<D: Discipline> Shared<D> {
         let receipt = place.place(&mut queue.items, item);
         queue.count_put(1);
         Ok(receipt)
+    }
+
+    /// Takes the next item, if there seems to be one and is. The short way.
+    #[inline]
+    pub(super) fn get_now(&self) -> Option<D::Item> {
+        if self.len.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.lock().pop()
     }
 
     /// How many items there seem to be; after a shutdown one too many, which is the news of it.
