@@ -143,7 +143,7 @@ fn joins_that_give_up_beside_others_take_nothing_from_them() {
             let limit = Duration::from_micros(round);
             let hasty = || queue.join_within(limit);
             thread::scope(|s| {
-                let others = [s.spawn(&hasty), s.spawn(&hasty)];
+                let others = [s.spawn(hasty), s.spawn(hasty)];
                 let patient = s.spawn(|| queue.join());
                 thread::yield_now();
                 queue.task_done().unwrap();
