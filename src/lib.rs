@@ -116,3 +116,6 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-python.md")]
 struct ComingFromPython;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/which-queue.md")]
+struct WhichQueue;
