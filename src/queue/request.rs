@@ -193,5 +193,9 @@ impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
     #[inline]
     fn drop(&mut self) {
         self.operation.withdraw(self.shared);
+        // Still counted if the discipline has panicked.
+        if self.is_awake {
+            self.resign();
+        }
     }
 }
