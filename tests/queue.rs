@@ -374,3 +374,21 @@ fn a_called_getter_whose_discipline_panics_leaves_the_item_to_the_next() {
         });
     });
 }
+
+#[test]
+fn for_two_items_two_are_called_though_the_first_one_is_a_task() {
+    watchdog(LIMIT, "for_two_items_two_are_called", || {
+        let queue = Queue::unbounded();
+        let mut task = Box::pin(queue.get_async());
+        assert!(common::poll(task.as_mut(), Waker::noop()).is_pending());
+        thread::scope(|s| {
+            let line = line!() + 1;
+            let getter = s.spawn(|| queue.get());
+            until_waiting("Queue::get", line);
+            queue.put_many([1, 2]).unwrap();
+            assert_eq!(getter.join().unwrap(), Ok(1), "before the task is polled");
+        });
+        let got = common::poll(task.as_mut(), Waker::noop());
+        assert_eq!(got, Poll::Ready(Ok(2)));
+    });
+}
