@@ -14,7 +14,7 @@ mod limit;
 pub(crate) mod lot;
 pub(crate) mod report;
 mod request;
-mod spin;
+pub(crate) mod spin;
 mod waiter;
 
 pub use cancel::CancelToken;
