@@ -200,5 +200,9 @@ impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
     #[inline]
     fn drop(&mut self) {
         self.operation.withdraw(self.shared);
+        // The discipline may have panicked in an attempt.
+        if self.is_awake {
+            self.resign();
+        }
     }
 }

@@ -1,0 +1,79 @@
+//! Orders that panic, and orders that change between two looks: what a queue owes to those who wait then.
+
+mod common;
+
+use common::watchdog;
+use latchwork::queue::{BlockingQueue, Discipline, GetError, PriorityQueue};
+use latchwork::{Shutdown, debug};
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until `n` callers are parked at this line.
+fn until_waiting(place_line: u32, n: usize) {
+    let is_it = |wait: &&debug::Wait| wait.place.line() == place_line;
+    while debug::waits().iter().filter(is_it).count() != n {
+        thread::yield_now();
+    }
+}
+
+/// Its comparisons panic as long as the flag is set.
+#[derive(Clone)]
+struct Fragile(u8, Arc<AtomicBool>);
+
+impl Ord for Fragile {
+    fn cmp(&self, other: &Fragile) -> Ordering {
+        assert!(!self.1.load(SeqCst), "on purpose");
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Fragile {
+    fn partial_cmp(&self, other: &Fragile) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Fragile {
+    fn eq(&self, other: &Fragile) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Fragile {}
+
+#[test]
+fn a_getter_whose_comparison_panics_is_not_counted_on_any_more() {
+    watchdog(LIMIT, "a_getter_whose_comparison_panics", || {
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let item = |n| Fragile(n, Arc::clone(&is_broken));
+        let queue = PriorityQueue::unbounded();
+        thread::scope(|s| {
+            // More than run at a time.
+            for _ in 0..4 {
+                let line = line!() + 1;
+                let getter = s.spawn(|| queue.get());
+                until_waiting(line, 1);
+                queue.with_lock(|heap| {
+                    (1..=3).for_each(|n| heap.push(item(n)));
+                    is_broken.store(true, SeqCst);
+                });
+                assert!(getter.join().is_err(), "called, and it panicked");
+                is_broken.store(false, SeqCst);
+                assert_eq!(queue.drain().len(), 3);
+            }
+            let line = line!() + 1;
+            let getter = s.spawn(|| queue.get());
+            until_waiting(line, 1);
+            queue.put(item(4)).unwrap();
+            assert_eq!(getter.join().unwrap().unwrap().0, 4);
+        });
+    });
+}
+
