@@ -77,3 +77,25 @@ fn a_getter_whose_comparison_panics_is_not_counted_on_any_more() {
     });
 }
 
+#[test]
+fn a_shutdown_whose_comparison_panics_has_not_happened() {
+    watchdog(LIMIT, "a_shutdown_whose_comparison_panics", || {
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let item = |n| Fragile(n, Arc::clone(&is_broken));
+        let queue = PriorityQueue::bounded(2);
+        queue.put_many([item(1), item(2)]).unwrap();
+        thread::scope(|s| {
+            let line = line!() + 1;
+            let putter = s.spawn(|| queue.put(item(3)));
+            until_waiting(line, 1);
+            is_broken.store(true, SeqCst);
+            let shutdown = AssertUnwindSafe(|| queue.shutdown(Shutdown::Immediate));
+            assert!(catch_unwind(shutdown).is_err());
+            is_broken.store(false, SeqCst);
+            assert!(!queue.is_shutdown());
+            assert_eq!(queue.shutdown(Shutdown::Immediate).len(), 2);
+            assert!(putter.join().unwrap().is_err());
+        });
+    });
+}
+

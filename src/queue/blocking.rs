@@ -302,11 +302,13 @@ impl<D: Discipline> BlockingQueue<D> {
     pub fn shutdown(&self, how: Shutdown) -> Vec<D::Item> {
         let left = {
             let mut queue = self.shared.lock();
-            queue.shut();
-            match how {
+            // It may panic; then nothing has been shut.
+            let left = match how {
                 Shutdown::Drain => Vec::new(),
                 Shutdown::Immediate => queue.take_back(),
-            }
+            };
+            queue.shut();
+            left
         };
         self.shared.tell_all();
         left
