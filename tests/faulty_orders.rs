@@ -99,3 +99,64 @@ fn a_shutdown_whose_comparison_panics_has_not_happened() {
     });
 }
 
+/// One item that is due as soon as somebody has looked so often.
+#[derive(Default)]
+struct Blinking {
+    item: Option<u8>,
+    looks_left: Cell<u32>,
+    at: Option<Instant>,
+}
+
+impl Discipline for Blinking {
+    type Item = u8;
+    const IS_TIMED: bool = true;
+
+    fn push(&mut self, item: u8) {
+        self.item = Some(item);
+        self.at = Some(Instant::now());
+    }
+
+    fn pop(&mut self) -> Option<u8> {
+        if self.is_ready() {
+            self.item.take()
+        } else {
+            None
+        }
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.item.is_some())
+    }
+
+    fn is_ready(&self) -> bool {
+        let left = self.looks_left.get();
+        self.looks_left.set(left.saturating_sub(1));
+        self.item.is_some() && left == 0
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.at.filter(|_| self.item.is_some())
+    }
+}
+
+#[test]
+fn what_becomes_due_between_two_looks_is_noticed() {
+    watchdog(LIMIT, "what_becomes_due_between_two_looks", || {
+        for looks in 0..6 {
+            let queue = BlockingQueue::with_discipline(Blinking::default(), None);
+            thread::scope(|s| {
+                let line = line!() + 1;
+                let getter = s.spawn(|| queue.get());
+                until_waiting(line, 1);
+                // It looks once more when it has parked; not meant to be the one who notices.
+                thread::sleep(Duration::from_millis(5));
+                queue.with_lock(|blinking| {
+                    blinking.push(7);
+                    blinking.looks_left.set(looks);
+                });
+                assert_eq!(getter.join().unwrap(), Ok(7), "after {looks} looks");
+            });
+        }
+    });
+}
+

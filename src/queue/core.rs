@@ -268,11 +268,14 @@ impl<D: Discipline> Held<'_, D> {
     /// else calls for the same thing.
     fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
+        let mut has_items = false;
         for side in [Side::Getters, Side::Putters] {
             if !self.is_marked(side) {
                 continue;
             }
             let wanted = self.things_for(side).min(cpus());
+            // Asked once: what becomes due meanwhile has neither been called for nor set the alarm.
+            has_items |= side == Side::Getters && wanted > 0;
             plan.call[side as usize] = if self.shared.awake(side) < wanted {
                 self.shared.wake_up(side);
                 Call::Next
@@ -282,7 +285,7 @@ impl<D: Discipline> Held<'_, D> {
                 Call::Nobody
             };
         }
-        if D::IS_TIMED && self.is_marked(Side::Getters) && !self.items.is_ready() {
+        if D::IS_TIMED && self.is_marked(Side::Getters) && !has_items {
             plan.sets_alarm = self.items.next_due() != self.alarm;
         }
         if std::mem::take(&mut self.has_finished) {
