@@ -160,3 +160,45 @@ fn what_becomes_due_between_two_looks_is_noticed() {
     });
 }
 
+/// Not even able to say when something will be due.
+struct Clueless;
+
+impl Discipline for Clueless {
+    type Item = u8;
+    const IS_TIMED: bool = true;
+
+    fn push(&mut self, _item: u8) {}
+
+    fn pop(&mut self) -> Option<u8> {
+        None
+    }
+
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn is_ready(&self) -> bool {
+        false
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        panic!("on purpose");
+    }
+}
+
+/// A getter that parks asks the order what will be due, and stands in the line by then.
+#[test]
+fn a_panic_while_a_getter_parks_leaves_nobody_in_the_line() {
+    watchdog(LIMIT, "a_panic_while_a_getter_parks", || {
+        let queue = BlockingQueue::with_discipline(Clueless, None);
+        let get = || queue.get_within(Duration::from_millis(20));
+        for _ in 0..3 {
+            let got = catch_unwind(AssertUnwindSafe(get));
+            assert!(!matches!(got, Ok(Ok(_) | Err(GetError::ShutDown))));
+            let me = Some(debug::current_thread());
+            let waits = debug::waits();
+            let is_in_line = waits.iter().any(|wait| wait.thread == me);
+            assert!(!is_in_line, "a frame that is gone stands in the line");
+        }
+    });
+}
