@@ -294,6 +294,7 @@ impl<D: Discipline> Held<'_, D> {
         if std::mem::take(&mut self.has_taken) {
             plan.taken = self.offers.as_ref().map(|offers| offers.taken());
         }
+        plan.ends_gets = self.is_shut() && self.items.is_empty() && self.is_marked(Side::Getters);
         plan
     }
 }
@@ -308,6 +309,9 @@ struct Plan {
     taken: Option<usize>,
     /// Set the alarm for what is due next.
     sets_alarm: bool,
+    /// Tell the getters that nothing will come any more. All of them: a task may be polled late, so none
+    /// can be left to tell the next.
+    ends_gets: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -373,6 +377,9 @@ impl<D: Discipline> Held<'_, D> {
         }
         if plan.sets_alarm {
             shared.set_alarm();
+        }
+        if plan.ends_gets {
+            shared.tell_side(Side::Getters);
         }
     }
 }
@@ -568,12 +575,15 @@ impl<D: Discipline> Shared<D> {
 
     /// Everybody who waits tries again and finds out what has happened; after a shutdown.
     pub(super) fn tell_all(&self) {
-        for side in [Side::Getters, Side::Putters] {
-            lot::line(self.address(side), |line| {
-                line.grant_where(|_| Some(TOLD));
-                self.unmark_if_empty(line, side.mark());
-            });
-        }
+        self.tell_side(Side::Getters);
+        self.tell_side(Side::Putters);
+    }
+
+    fn tell_side(&self, side: Side) {
+        lot::line(self.address(side), |line| {
+            line.grant_where(|_| Some(TOLD));
+            self.unmark_if_empty(line, side.mark());
+        });
     }
 
     /// At a rendezvous: gives an item to one of the getters who wait, if there are more of them than items
