@@ -587,7 +587,7 @@ impl<D: Discipline> Shared<D> {
     }
 
     /// At a rendezvous: gives an item to one of the getters who wait, if there are more of them than items
-    /// already given.
+    /// already given or held out.
     pub(super) fn hand_over(&self, item: D::Item) -> Result<(), PutError<D::Item>> {
         let done = lot::line(self.address(Side::Getters), |line| {
             let mut state = self.state.lock();
@@ -595,7 +595,8 @@ impl<D: Discipline> Shared<D> {
                 return Err(PutError::ShutDown(item));
             }
             let waiting = line.count() + self.awake(Side::Getters);
-            if state.items.len() >= waiting {
+            // Whoever has been held out something for has a getter to come first.
+            if state.items.len() + state.offered() >= waiting {
                 return Err(PutError::Full(item));
             }
             state.items.push(item);
