@@ -3,6 +3,7 @@
 use super::Discipline;
 use super::core::{CALLED, Held, Shared, Side};
 use crate::GaveUp;
+use crate::panic::contain;
 use crate::platform::spin_hint;
 use crate::wait::lot::Line;
 use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
@@ -171,9 +172,11 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
     }
 
     /// What will be due is only known to be waited for from now on: releasing the lock sets the alarm.
+    ///
+    /// It asks the discipline, whose panic must not get out: the node is in the line.
     fn parked(&mut self) {
         if D::IS_TIMED && O::SIDE == Side::Getters {
-            drop(self.shared.lock());
+            contain(|| drop(self.shared.lock()));
         }
     }
 
@@ -210,9 +213,5 @@ impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
             self.resign();
         }
         self.operation.withdraw(self.shared);
-        // Still counted if the discipline has panicked.
-        if self.is_awake {
-            self.resign();
-        }
     }
 }
