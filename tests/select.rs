@@ -1038,3 +1038,50 @@ fn a_select_of_what_can_be_sent_can_be_sent() {
     );
     assert_eq!(block_on(is_send(select.wait_async())), 1);
 }
+
+#[test]
+fn too_many_arms_are_a_panic_and_no_more() {
+    watchdog(LIMIT, "too_many_arms", || {
+        let event = Event::new();
+        event.set();
+        let select = |n: usize| {
+            let arms = (0..n).map(|n| Select::new().event(&event, move || n));
+            Select::new().among(arms)
+        };
+        assert!(select(65_535).wait() < 65_535);
+        assert!(block_on(select(65_535).wait_async()) < 65_535);
+        let blocking = catch_unwind(AssertUnwindSafe(|| select(65_536).wait()));
+        let trying = catch_unwind(AssertUnwindSafe(|| select(65_536).try_select().is_ok()));
+        let task = catch_unwind(AssertUnwindSafe(|| block_on(select(65_536).wait_async())));
+        assert!(blocking.is_err() && trying.is_err() && task.is_err());
+    });
+}
+
+#[test]
+fn the_last_of_very_many_arms_is_called() {
+    watchdog(LIMIT, "very_many_arms", || {
+        let event = Event::new();
+        let (queue, never) = (Queue::unbounded(), Queue::<usize>::unbounded());
+        let select = || {
+            let of = |n: usize| if n == 65_533 { &queue } else { &never };
+            let arms =
+                (0..65_534).map(|n| Select::new().get(of(n), move |item| (n, item.unwrap())));
+            Select::new().among(arms).event(&event, || (0, 0))
+        };
+        thread::scope(|s| {
+            let waiter = s.spawn(|| select().wait());
+            until_in_line(&event);
+            queue.put(7).unwrap();
+            assert_eq!(waiter.join().unwrap(), (65_533, 7));
+            let waiter = s.spawn(|| block_on(select().wait_async()));
+            until_in_line(&event);
+            queue.put(8).unwrap();
+            assert_eq!(waiter.join().unwrap(), (65_533, 8));
+        });
+        assert!(
+            debug::waits()
+                .iter()
+                .all(|wait| !std::ptr::eq(wait.address as *const Event, &event))
+        );
+    });
+}
