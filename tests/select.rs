@@ -1085,3 +1085,29 @@ fn the_last_of_very_many_arms_is_called() {
         );
     });
 }
+
+#[test]
+fn at_a_rendezvous_a_select_waits_for_one_item_and_not_for_two() {
+    watchdog(LIMIT, "one_item_and_not_two", || {
+        let (one, other) = (Queue::bounded(0), Queue::bounded(0));
+        let event = Event::new();
+        for _ in 0..200 {
+            thread::scope(|s| {
+                let waiter = s.spawn(|| {
+                    Select::new()
+                        .get(&one, Result::unwrap)
+                        .get(&one, Result::unwrap)
+                        .get(&other, Result::unwrap)
+                        .event(&event, || 0)
+                        .wait()
+                });
+                until_in_line(&event);
+                assert_eq!(one.try_put(1), Ok(()));
+                assert_eq!(one.try_put(2), Err(PutError::Full(2)));
+                assert_eq!(other.try_put(3), Err(PutError::Full(3)));
+                assert_eq!(waiter.join().unwrap(), 1);
+            });
+        }
+        assert!(one.is_empty() && other.is_empty());
+    });
+}

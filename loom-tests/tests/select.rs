@@ -487,3 +487,32 @@ fn a_nudge_beside_a_beginning_anew() {
         },
     );
 }
+
+#[test]
+fn two_rendezvous() {
+    model(
+        "select: handed an item at each of two rendezvous, takes one, and the other putter keeps theirs",
+        || {
+            let queues = [Queue::bounded(0), Queue::bounded(0)];
+            let deadline = Deadline::new();
+            let [one, other] = queues.clone();
+            let first = thread::spawn(move || one.try_put(0).is_ok());
+            let second = {
+                let deadline = deadline.clone();
+                thread::spawn(move || {
+                    let done = other.try_put(1).is_ok();
+                    deadline.pass();
+                    done
+                })
+            };
+            let chosen = Select::new()
+                .get(&queues[0], |item| item.unwrap())
+                .get(&queues[1], |item| item.unwrap())
+                .wait_within(&deadline)
+                .map_err(|not_chosen| not_chosen.why);
+            let taken = [first.join().unwrap(), second.join().unwrap()];
+            assert_eq!(taken, [chosen == Ok(0), chosen == Ok(1)]);
+            assert!(queues.iter().all(Queue::is_empty));
+        },
+    );
+}

@@ -518,29 +518,35 @@ impl<D: Discipline> Shared<D> {
     }
 
     /// Calls the front waiter of `side`, who has been counted as awake.
+    fn call_next(&self, side: Side) {
+        lot::line(self.address(side), |line| {
+            self.call_front(side, line, true);
+            self.unmark_if_empty(line, side.mark());
+        });
+    }
+
+    /// Calls the first waiter in the line of `side` who has not given up. False if there is none. Who it
+    /// calls is counted as awake; `is_counted` says that somebody has been already.
     ///
     /// A task is not counted, and must not be from before it is granted: it may be dropped at once, and then
     /// looks whom to call in its stead.
-    fn call_next(&self, side: Side) {
-        lot::line(self.address(side), |line| {
-            let mut is_counted = true;
-            while let Some(front) = line.front() {
-                let is_task = front.thread == TASK;
-                match (is_task, is_counted) {
-                    (true, true) => self.fall_asleep(side),
-                    (false, false) => self.wake_up(side),
-                    _ => {}
-                }
-                is_counted = !is_task;
-                if line.grant_front(if is_task { TOLD } else { CALLED }) {
-                    return self.unmark_if_empty(line, side.mark());
-                }
+    fn call_front(&self, side: Side, line: &mut Line<'_>, mut is_counted: bool) -> bool {
+        while let Some(front) = line.front() {
+            let is_task = front.thread == TASK;
+            match (is_task, is_counted) {
+                (true, true) => self.fall_asleep(side),
+                (false, false) => self.wake_up(side),
+                _ => {}
             }
-            if is_counted {
-                self.fall_asleep(side);
+            is_counted = !is_task;
+            if line.grant_front(if is_task { TOLD } else { CALLED }) {
+                return true;
             }
-            self.unmark_if_empty(line, side.mark());
-        });
+        }
+        if is_counted {
+            self.fall_asleep(side);
+        }
+        false
     }
 
     /// Calls the front waiter of `side`, if it has been overtaken for too long.
@@ -573,23 +579,28 @@ impl<D: Discipline> Shared<D> {
         }
     }
 
-    /// At a rendezvous: gives an item to one of the getters who wait, if there are more of them than items
-    /// already given.
+    /// At a rendezvous: gives an item to one of the getters who wait.
+    ///
+    /// To be in the line is not enough: it may be a select, which takes something else just now. So it is
+    /// called first, which decides it, and finds the item when it has the lock.
     pub(super) fn hand_over(&self, item: D::Item) -> Result<(), PutError<D::Item>> {
         let done = lot::line(self.address(Side::Getters), |line| {
             let mut state = self.state.lock();
             if self.is_shut.load(Ordering::Relaxed) {
                 return Err(PutError::ShutDown(item));
             }
-            let waiting = line.count() + self.awake(Side::Getters);
-            if state.items.len() >= waiting {
-                return Err(PutError::Full(item));
-            }
-            state.items.push(item);
-            state.count_put(1);
-            Ok(())
+            let done = if self.call_front(Side::Getters, line, false) {
+                state.items.push(item);
+                state.count_put(1);
+                Ok(())
+            } else {
+                Err(PutError::Full(item))
+            };
+            drop(state);
+            self.unmark_if_empty(line, GETTERS);
+            done
         });
-        // Now that the bucket is free, one of them can be called.
+        // Now that the bucket is free, keeps the invariant.
         drop(self.lock());
         done
     }
