@@ -200,5 +200,9 @@ impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
     #[inline]
     fn drop(&mut self) {
         self.operation.withdraw(self.shared);
+        // Only if the discipline has panicked: an item's comparison, say.
+        if self.is_awake {
+            self.resign();
+        }
     }
 }
