@@ -14,6 +14,9 @@
 //! | Go's `sync.WaitGroup` | [`sync::WaitGroup`] |
 //! | `OnceLock`, `LazyLock` | [`sync::Once`], [`sync::Lazy`] |
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
+//! | `LifoQueue`, `PriorityQueue`, `SimpleQueue` | [`queue::LifoQueue`], [`queue::PriorityQueue`], [`queue::SimpleQueue`] |
+//! | Java's `DelayQueue`, `sched` | [`queue::DelayQueue`] |
+//! | Go's `select`, crossbeam's `select!` | [`select::Select`] |
 //! | Go's `select`, crossbeam's `Select` | [`select::Select`] |
 //! | `threading.Thread` | [`thread::spawn`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
@@ -113,3 +116,6 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-python.md")]
 struct ComingFromPython;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/which-queue.md")]
+struct WhichQueue;

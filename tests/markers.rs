@@ -1,6 +1,10 @@
-//! Which types of `sync` and `thread` may go to other threads, be shared with them, and be looked at after a
+//! Which types of `sync`, `queue` and `thread` may go to other threads, be shared with them, and be looked at after a
 //! panic: as std's of the same kind.
 
+use latchwork::queue::{
+    DelayQueue, Drain, Fifo, GetError, IntoIter, Iter, LifoQueue, Prioritized, PriorityQueue,
+    PutError, Queue, Receiver, Sender, SimpleQueue, Stats, Task, Ticket, TryIter,
+};
 use latchwork::sync::{
     Barrier, BarrierWait, Latch, Lazy, NoAction, Once, OwnedWaitToken, SetError, WaitGroup,
     WaitToken,
@@ -85,6 +89,72 @@ fn counts_and_their_tokens_go_anywhere() {
 #[test]
 fn a_handle_goes_anywhere() {
     assert!(is!(JoinHandle<Local>: Send, Sync));
+}
+
+/// Items go from thread to thread by value: it is enough that they may be sent.
+#[test]
+fn a_queue_is_shared_if_its_items_may_be_sent() {
+    assert!(is!(Queue<Local>: Send, Sync) && is!(LifoQueue<Local>: Send, Sync));
+    assert!(!is!(Queue<Bound>: Send) && !is!(Queue<Bound>: Sync));
+    assert!(!is!(Queue<Neither>: Send) && !is!(Queue<Neither>: Sync));
+    assert!(!is!(LifoQueue<Neither>: Send) && !is!(LifoQueue<Bound>: Sync));
+    assert!(is!(PriorityQueue<Prioritized<u8, Local>>: Send, Sync));
+    assert!(!is!(PriorityQueue<Prioritized<u8, Bound>>: Send));
+    assert!(!is!(PriorityQueue<Prioritized<u8, Bound>>: Sync));
+    assert!(is!(DelayQueue<Local>: Send, Sync));
+    assert!(!is!(DelayQueue<Neither>: Send) && !is!(DelayQueue<Bound>: Sync));
+    assert!(is!(SimpleQueue<Local>: Send, Sync));
+    assert!(!is!(SimpleQueue<Bound>: Send) && !is!(SimpleQueue<Bound>: Sync));
+
+    assert!(is!(Sender<Fifo<Local>>: Send, Sync) && is!(Receiver<Fifo<Local>>: Send, Sync));
+    assert!(!is!(Sender<Fifo<Bound>>: Send) && !is!(Sender<Fifo<Bound>>: Sync));
+    assert!(!is!(Receiver<Fifo<Neither>>: Send) && !is!(Receiver<Fifo<Bound>>: Sync));
+    assert!(is!(Iter<'static, Fifo<Local>>: Send) && !is!(TryIter<'static, Fifo<Bound>>: Send));
+    assert!(is!(IntoIter<Fifo<Local>>: Send) && !is!(IntoIter<Fifo<Neither>>: Send));
+
+    // What was got is seen through a reference, too.
+    assert!(is!(Task<Fifo<Local>>: Send) && !is!(Task<Fifo<Local>>: Sync));
+    assert!(!is!(Task<Fifo<Bound>>: Send) && !is!(Task<Fifo<Neither>>: Sync));
+    assert!(is!(Drain<Fifo<Local>>: Send) && !is!(Drain<Fifo<Local>>: Sync));
+    assert!(!is!(Drain<Fifo<Neither>>: Send));
+    assert!(is!(Ticket: Send, Sync) && is!(Stats: Send, Sync, Copy) && is!(GetError: Copy));
+    assert!(is!(PutError<Local>: Send) && !is!(PutError<Neither>: Send));
+}
+
+/// A panic leaves no queue half changed; as for std's channels, whatever the items are.
+#[test]
+fn a_queue_can_be_used_after_a_panic() {
+    assert!(is!(Queue<Local>: UnwindSafe, RefUnwindSafe));
+    assert!(is!(Queue<&'static mut u8>: UnwindSafe, RefUnwindSafe));
+    assert!(is!(DelayQueue<Local>: UnwindSafe, RefUnwindSafe));
+    assert!(is!(Sender<Fifo<Local>>: UnwindSafe, RefUnwindSafe));
+    assert!(is!(Receiver<Fifo<Local>>: UnwindSafe, RefUnwindSafe));
+}
+
+/// There is no way through a queue between processes but `ipc`: row Q34.
+#[cfg(feature = "process")]
+#[test]
+fn a_queue_is_not_serialised() {
+    assert!(!is!(Queue<u8>: serde::Serialize) && !is!(SimpleQueue<u8>: serde::Serialize));
+    assert!(!is!(Sender<Fifo<u8>>: serde::Serialize));
+    assert!(!is!(Receiver<Fifo<u8>>: serde::Serialize));
+}
+
+#[test]
+fn futures_of_a_queue_go_anywhere() {
+    fn is_send<T: Send>(_: T) {}
+    let queue = Queue::<Local>::bounded(1);
+    let local = || Cell::new(1);
+    is_send(queue.put_async(local()));
+    is_send(queue.at_front().put_async(local()));
+    is_send(queue.put_many_async([local()]));
+    is_send(queue.get_async());
+    is_send(queue.get_many_async(1));
+    is_send(queue.get_task_async());
+    is_send(queue.join_async());
+    let (sender, receiver) = queue.ends();
+    is_send(sender.put_async(local()));
+    is_send(receiver.get_async());
 }
 
 /// Futures may be polled by one thread after another.

@@ -12,7 +12,7 @@ mod proof;
 use common::watchdog;
 use fastrand::Rng;
 use latchwork::Shutdown;
-use latchwork::queue::{BlockingQueue, LifoQueue, Queue, SimpleQueue};
+use latchwork::queue::{BlockingQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use linear::assert_linearizable;
 use linear::model::{How, Item, Model, Op, Order, Ret, Seen, Why};
 use linear::record::{Subject, record};
@@ -180,6 +180,20 @@ fn lifo_queue() {
     }
     let start = Model::new(Order::Lifo, None);
     all_linearizable("LifoQueue", Menu::Blocking, start, LifoQueue::unbounded);
+}
+
+#[test]
+fn priority_queue() {
+    for capacity in [1, 2, 3] {
+        let start = Model::new(Order::Priority, Some(capacity));
+        all_linearizable("PriorityQueue, bounded", Menu::Blocking, start, move || {
+            PriorityQueue::bounded(capacity)
+        });
+    }
+    let start = Model::new(Order::Priority, None);
+    all_linearizable("PriorityQueue", Menu::Blocking, start, || {
+        PriorityQueue::unbounded()
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod linear;
 
 use common::watchdog;
 use latchwork::Shutdown;
-use latchwork::queue::{BlockingQueue, GetError, LifoQueue, Queue, SimpleQueue};
+use latchwork::queue::{BlockingQueue, GetError, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use linear::Spec;
 use linear::model::{How, Item, Model, Op, Order};
 use linear::record::Subject;
@@ -172,6 +172,15 @@ fn lifo_queue() {
         None => LifoQueue::unbounded(),
     };
     behaves_like_the_model(Order::Lifo, blocking(), &SIGHTS, capacities(), queue);
+}
+
+#[test]
+fn priority_queue() {
+    let queue = |capacity: Option<usize>| match capacity {
+        Some(capacity) => PriorityQueue::bounded(capacity),
+        None => PriorityQueue::unbounded(),
+    };
+    behaves_like_the_model(Order::Priority, blocking(), &SIGHTS, capacities(), queue);
 }
 
 #[test]

@@ -13,11 +13,6 @@ pub(crate) mod atomic {
     };
 }
 
-/// Sequentially consistent for loom, too, which takes no such access for more than acquire and release.
-pub(crate) fn fence_after_rmw() {
-    atomic::fence(atomic::Ordering::SeqCst);
-}
-
 use loom::cell::UnsafeCell as LoomCell;
 use loom::sync::MutexGuard;
 

@@ -19,6 +19,9 @@ const MOST: u32 = 512;
 /// So many yields, then naps.
 const YIELDS: u32 = 1000;
 
+/// The flag comes first, so that a value that begins with what is written most has that on the same cache
+/// line.
+#[repr(C)]
 pub(crate) struct ShortLock<T> {
     is_locked: AtomicBool,
     value: UnsafeCell<T>,

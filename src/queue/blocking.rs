@@ -10,7 +10,7 @@ use crate::wait::WaitFuture;
 use crate::{Limit, Shutdown};
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// A queue for any number of producers and consumers, whose [`Discipline`] says which item leaves next.
@@ -142,9 +142,7 @@ impl<D: Discipline> BlockingQueue<D> {
     #[track_caller]
     #[doc(alias = "recv")]
     pub fn get(&self) -> Result<D::Item, GetError> {
-        if self.shared.items_in_sight() > 0
-            && let Some(item) = self.shared.lock().pop()
-        {
+        if let Some(item) = self.shared.get_now() {
             return Ok(item);
         }
         self.request(Get).run(Location::caller())
@@ -300,15 +298,16 @@ impl<D: Discipline> BlockingQueue<D> {
     #[must_use = "with Shutdown::Immediate these are the items that nobody has got"]
     #[doc(alias = "close")]
     pub fn shutdown(&self, how: Shutdown) -> Vec<D::Item> {
-        let left = {
-            let mut queue = self.shared.lock();
-            queue.shut();
-            match how {
-                Shutdown::Drain => Vec::new(),
-                Shutdown::Immediate => queue.take_back(),
-            }
-        };
-        self.shared.tell_all();
+        let mut left = Vec::new();
+        // Told even if the discipline panics: it has been shut down.
+        let _told = TellAll(&self.shared);
+        let mut queue = self.shared.lock();
+        queue.shut();
+        match how {
+            Shutdown::Drain => {}
+            Shutdown::Immediate => queue.take_back(&mut left),
+        }
+        drop(queue);
         left
     }
 
@@ -415,7 +414,22 @@ impl<D: Discipline> BlockingQueue<D> {
 
     /// Gets everything that is in it at once, the next one first.
     pub fn drain(&self) -> Drain<D> {
-        Drain::new(self.shared.lock().items.take_all())
+        let mut all = Vec::new();
+        self.shared.lock().items.take_all(&mut all);
+        Drain::new(all)
+    }
+}
+
+// As std's channels: a panic, be it of the discipline, leaves the queue as it was or changed, and the lock free.
+impl<D: Discipline> UnwindSafe for BlockingQueue<D> {}
+impl<D: Discipline> RefUnwindSafe for BlockingQueue<D> {}
+
+/// Everybody who waits looks again, once this is dropped.
+struct TellAll<'q, D: Discipline>(&'q Shared<D>);
+
+impl<D: Discipline> Drop for TellAll<'_, D> {
+    fn drop(&mut self) {
+        self.0.tell_all();
     }
 }
 

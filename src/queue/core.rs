@@ -166,11 +166,10 @@ impl<D: Discipline> State<D> {
         }
     }
 
-    /// Takes everything out, and nobody is going to get it.
-    pub(super) fn take_back(&mut self) -> Vec<D::Item> {
-        let left = self.items.take_all();
-        self.count_finished(left.len());
-        left
+    /// Takes everything out, and nobody is going to get it. What is in `left` by then if the discipline
+    /// panics is the caller's to drop, without the lock.
+    pub(super) fn take_back(&mut self, left: &mut Vec<D::Item>) {
+        self.change(|items| items.take_all(left));
     }
 
     /// Lets somebody change the items, and counts what has come and gone.
@@ -213,6 +212,9 @@ impl<D: Discipline> Held<'_, D> {
 
     pub(super) fn shut(&mut self) {
         self.shared.is_shut.store(true, Ordering::Relaxed);
+        if let Some(offers) = &mut self.offers {
+            offers.close();
+        }
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -415,7 +417,7 @@ impl<D: Discipline> Shared<D> {
         item: D::Item,
         place: P,
     ) -> Result<P::Receipt, D::Item> {
-        if self.room_in_sight() == 0 {
+        if self.len.load(Ordering::Relaxed) >= self.capacity() {
             return Err(item);
         }
         let mut queue = self.lock();
@@ -425,6 +427,15 @@ impl<D: Discipline> Shared<D> {
         let receipt = place.place(&mut queue.items, item);
         queue.count_put(1);
         Ok(receipt)
+    }
+
+    /// Takes the next item, if there seems to be one and is. The short way.
+    #[inline]
+    pub(super) fn get_now(&self) -> Option<D::Item> {
+        if self.len.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.lock().pop()
     }
 
     /// How many items there seem to be; after a shutdown one too many, which is the news of it.

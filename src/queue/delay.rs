@@ -126,8 +126,8 @@ impl<T> Discipline for Delays<T> {
         self.0.peek().filter(|first| first.is_due())
     }
 
-    fn take_all(&mut self) -> Vec<Delayed<T>> {
-        self.0.take_all()
+    fn take_all(&mut self, all: &mut Vec<Delayed<T>>) {
+        all.append(&mut self.0.take_all());
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Instant;
 ///
 /// Its methods run under the queue's own short lock, so they should be quick and must not use the same queue.
 /// They may panic: the panic reaches the caller of the operation, and the queue goes on with whatever
-/// the discipline then contains. `len` must not panic, and must not change but by `push` and `pop`.
+/// the discipline then contains. What an operation has taken out by then is dropped: that can be items of a
+/// batch. `len`, `is_ready` and `next_due` must not panic, and `len` must not change but by the other methods.
 ///
 /// ```
 /// use latchwork::queue::{BlockingQueue, Discipline};
@@ -70,11 +71,10 @@ pub trait Discipline {
         None
     }
 
-    /// Gives everything out that is in it, in the order in which it would have left, due or not.
-    fn take_all(&mut self) -> Vec<Self::Item> {
-        let mut all = Vec::with_capacity(self.len());
+    /// Adds everything to `all` that is in it, in the order in which it would have left, due or not.
+    fn take_all(&mut self, all: &mut Vec<Self::Item>) {
+        all.reserve(self.len());
         all.extend(std::iter::from_fn(|| self.pop()));
-        all
     }
 }
 
@@ -111,8 +111,8 @@ impl<T> Discipline for Fifo<T> {
         self.0.front()
     }
 
-    fn take_all(&mut self) -> Vec<T> {
-        std::mem::take(&mut self.0).into()
+    fn take_all(&mut self, all: &mut Vec<T>) {
+        all.extend(std::mem::take(&mut self.0));
     }
 }
 

@@ -18,6 +18,7 @@ mod core;
 #[cfg(not(loom))]
 mod delay;
 mod discipline;
+mod ends;
 mod error;
 mod iter;
 mod kinds;
@@ -35,6 +36,7 @@ pub use blocking::BlockingQueue;
 #[cfg(not(loom))]
 pub use delay::{DelayQueue, Delayed, Delays};
 pub use discipline::{Discipline, Fifo, Lifo};
+pub use ends::{Receiver, ReceiverIter, Sender};
 pub use error::{GetError, PutError, TaskDoneError};
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kinds::{LifoQueue, Queue};

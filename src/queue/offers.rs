@@ -11,6 +11,8 @@ pub(super) struct Offers<T> {
     /// The oldest first; the numbers rise.
     offers: VecDeque<(usize, T)>,
     next: usize,
+    /// From then on offers can only be withdrawn.
+    is_closed: bool,
 }
 
 impl<T> Default for Offers<T> {
@@ -18,6 +20,7 @@ impl<T> Default for Offers<T> {
         Offers {
             offers: VecDeque::new(),
             next: 0,
+            is_closed: false,
         }
     }
 }
@@ -32,7 +35,15 @@ impl<T> Offers<T> {
     }
 
     pub(super) fn take_first(&mut self) -> Option<T> {
+        if self.is_closed {
+            return None;
+        }
         self.offers.pop_front().map(|(_, item)| item)
+    }
+
+    /// Nothing can be taken any more: whoever has an offer here withdraws it.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
     }
 
     /// Takes an offer back; `None` if it has been taken.
@@ -51,7 +62,8 @@ impl<T> Offers<T> {
         self.offers.front().map_or(self.next, |(number, _)| *number)
     }
 
+    /// How many can be taken.
     pub(super) fn len(&self) -> usize {
-        self.offers.len()
+        if self.is_closed { 0 } else { self.offers.len() }
     }
 }

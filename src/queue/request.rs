@@ -3,6 +3,7 @@
 use super::Discipline;
 use super::core::{CALLED, Held, Shared, Side};
 use crate::GaveUp;
+use crate::platform::spin_hint;
 use crate::wait::lot::Line;
 use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
 use std::panic::Location;
@@ -37,14 +38,15 @@ pub(super) trait Operation<D: Discipline>: Sized {
     fn withdraw(&mut self, _shared: &Shared<D>) {}
 }
 
+/// So many pauses, of about 10 ns each, are given to the other side to come up with more.
+const PATIENCE: usize = 32;
+
 /// An operation and how it stands with the side it belongs to.
 pub(super) struct QueueRequest<'a, D: Discipline, O: Operation<D>> {
     shared: &'a Shared<D>,
     pub(super) operation: O,
     /// Whether it is counted among those awake.
     is_awake: bool,
-    /// How many things there were to do when it last looked.
-    things: usize,
 }
 
 // The operation is moved, never pointed at.
@@ -57,7 +59,6 @@ impl<'a, D: Discipline, O: Operation<D>> QueueRequest<'a, D, O> {
             shared,
             operation,
             is_awake: false,
-            things: 0,
         }
     }
 
@@ -141,8 +142,13 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
     fn looks_good(&mut self) -> bool {
         self.wake_up();
         let things = self.operation.things_in_sight(self.shared);
-        let before = std::mem::replace(&mut self.things, things);
-        things > 0 && (things <= before || things >= self.shared.good_deal())
+        let good_deal = self.shared.good_deal();
+        if things == 0 || things >= good_deal {
+            return things > 0;
+        }
+        (0..PATIENCE).for_each(|_| spin_hint());
+        let later = self.operation.things_in_sight(self.shared);
+        later <= things || later >= good_deal
     }
 
     /// Whoever spins takes nothing from those who are parked.
@@ -199,6 +205,10 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
 impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
     #[inline]
     fn drop(&mut self) {
+        // True only after a panic of the discipline: somebody else is to be called.
+        if self.is_awake {
+            self.resign();
+        }
         self.operation.withdraw(self.shared);
         // Only if the discipline has panicked: an item's comparison, say.
         if self.is_awake {

@@ -21,11 +21,10 @@
 //! Nothing is asked of the push but that it happens before the fence, and of the look but that it is not
 //! older than it.
 //!
-//! A fence would cost a put a quarter more. x86 has had one by then: a push makes the item visible by
-//! read-modify-writes, as any push must that many do at once, and these are fences there. So for x86 the
-//! proof leans on that much of crossbeam's queue, and elsewhere on nothing. A read-modify-write of the
-//! word instead of the fence would lean on nothing anywhere, but every put would then take
-//! the word's cache line away from all who are about to wait: half as fast with one getter.
+//! The fence is about a quarter of what a put costs. A push that ends in a read-modify-write has made it already on x86; but
+//! that is crossbeam's affair, which may change. A read-modify-write of the
+//! word instead of the fence would take the word's cache line away from all who are about to wait, with every
+//! put: half as fast with one getter.
 //!
 //! While the bucket is free, whoever is in the line has therefore looked after every push that found no
 //! mark, and every other push calls one of the line, if the item is still there. That is as many as can be
@@ -34,7 +33,6 @@
 
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicUsize, Ordering, fence};
-use crate::platform::fence_after_rmw;
 use crate::wait::lot::{self, Line};
 use crate::wait::{Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
 use std::fmt;
@@ -85,7 +83,7 @@ const MARK: usize = 1;
 /// # Cost
 ///
 /// `put` with nobody waiting: two read-modify-writes, one load to see that nobody waits, and an
-/// allocation for every 31 items; no lock, no system call. (One fence more on other processors than x86.)
+/// allocation for every 31 items; no lock, no system call.
 /// `get` of what is there: two read-modify-writes. Memory is given back as the items leave.
 ///
 /// # Source
@@ -281,7 +279,7 @@ impl<T> Shared<T> {
     /// Calls a getter for an item that has been pushed, if one is parked: see the head of this file.
     #[inline]
     fn has_put(&self) {
-        fence_after_rmw();
+        fence(Ordering::SeqCst);
         if self.getters.load(Ordering::Relaxed) != 0 {
             self.call_next();
         }

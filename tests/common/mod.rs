@@ -152,3 +152,48 @@ pub fn counting_waker() -> (
     let waker = std::sync::Arc::new(Count(std::sync::Arc::clone(&count))).into();
     (waker, count)
 }
+
+/// Starts a thread and returns when it is known to be parked somewhere in `wait`.
+#[allow(dead_code, reason = "not every test file waits for waiters")]
+#[track_caller]
+pub fn parked<'s, T: Send + 's>(
+    scope: &'s thread::Scope<'s, '_>,
+    wait: impl FnOnce() -> T + Send + 's,
+) -> thread::ScopedJoinHandle<'s, T> {
+    let (tell, told) = mpsc::sync_channel(1);
+    let handle = scope.spawn(move || {
+        tell.send(latchwork::debug::current_thread()).unwrap();
+        wait()
+    });
+    let waiter = Some(told.recv().unwrap());
+    while latchwork::debug::waits()
+        .iter()
+        .all(|wait| wait.thread != waiter)
+    {
+        assert!(!handle.is_finished(), "it does not wait");
+        thread::yield_now();
+    }
+    handle
+}
+
+/// A future that has been polled once and has to wait.
+#[allow(dead_code, reason = "not every test file has futures")]
+#[track_caller]
+pub fn pending<F: Future>(future: F) -> std::pin::Pin<Box<F>> {
+    let mut future = Box::pin(future);
+    assert!(
+        poll(future.as_mut(), std::task::Waker::noop()).is_pending(),
+        "it does not wait"
+    );
+    future
+}
+
+/// What a future comes to that need not wait.
+#[allow(dead_code, reason = "not every test file has futures")]
+#[track_caller]
+pub fn ready<F: Future>(future: F) -> F::Output {
+    match poll(std::pin::pin!(future), std::task::Waker::noop()) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}

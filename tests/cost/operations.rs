@@ -2,7 +2,7 @@
 
 use super::common::{block_on, poll, until_parked};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::queue::{Queue, SimpleQueue};
+use latchwork::queue::{Discipline, GetError, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use latchwork::select::Select;
 use latchwork::sync::{Condition, Event, Lock, Semaphore};
 use latchwork::{CancelToken, Limit};
@@ -118,6 +118,67 @@ pub const ALONE: &[Row<Operation>] = &[
             assert!(select().try_select().is_err());
         })
     }),
+    ("Queue::put_async, get_async", || {
+        let queue = Queue::bounded(1);
+        Box::new(move || {
+            at_once(queue.put_async(1)).unwrap();
+            assert_eq!(at_once(queue.get_async()), Ok(1));
+        })
+    }),
+    ("Queue::at_front, peek, with_lock, try_iter", || {
+        let queue = Queue::bounded(2);
+        Box::new(move || {
+            queue.put(2).unwrap();
+            queue.at_front().put(1).unwrap();
+            assert_eq!(queue.peek(|n| *n), Some(1));
+            queue.with_lock(|items| items.pop().map(|n| items.push(n)));
+            assert_eq!((queue.len(), queue.stats().high_water), (2, 2));
+            queue.set_capacity(2);
+            assert_eq!(queue.try_iter().sum::<i32>(), 3);
+        })
+    }),
+    ("Queue::get_task, task_done, join", || {
+        let queue = Queue::bounded(2);
+        Box::new(move || {
+            queue.put(1).unwrap();
+            queue.put(2).unwrap();
+            drop(queue.get_task().unwrap());
+            assert_eq!((queue.get(), queue.unfinished()), (Ok(2), 1));
+            queue.task_done().unwrap();
+            queue.join();
+            at_once(queue.join_async());
+        })
+    }),
+    ("Queue::bounded(0)", || {
+        let queue = Queue::bounded(0);
+        Box::new(move || {
+            assert!(queue.try_put(1).is_err() && queue.try_get().is_err());
+            assert!(queue.put_within(1, Duration::ZERO).is_err());
+            assert!(queue.get_within(Duration::ZERO).is_err());
+        })
+    }),
+    ("LifoQueue::put, get", || {
+        let stack = LifoQueue::unbounded();
+        Box::new(move || {
+            stack.put(1).unwrap();
+            assert_eq!(stack.get(), Ok(1));
+        })
+    }),
+    ("PriorityQueue::put, get", || {
+        let queue = PriorityQueue::unbounded();
+        Box::new(move || {
+            queue.put(2).unwrap();
+            queue.put(1).unwrap();
+            assert_eq!((queue.get(), queue.get()), (Ok(1), Ok(2)));
+        })
+    }),
+    ("Sender::put, Receiver::get", || {
+        let (sender, receiver) = Queue::bounded(1).ends();
+        Box::new(move || {
+            sender.clone().put(1).unwrap();
+            assert_eq!(receiver.clone().get(), Ok(1));
+        })
+    }),
     ("CancelToken::check", || {
         let token = CancelToken::new();
         Box::new(move || assert!(token.check().is_ok() && !token.is_cancelled()))
@@ -209,6 +270,33 @@ pub const WAITS: &[Row<Wait>] = &[
             wait: Box::new(move |limit| putter.put_within(1, limit).is_ok()),
             until_parked: Some(Box::new(|| until_any_parked("Queue::put"))),
             grant: Box::new(move || assert_eq!(queue.get(), Ok(0))),
+        }
+    }),
+    ("Queue::put at a rendezvous", || {
+        let queue = Queue::bounded(0);
+        let putter = queue.clone();
+        Wait {
+            wait: Box::new(move |limit| putter.put_within(1, limit).is_ok()),
+            until_parked: Some(Box::new(|| until_any_parked("Queue::put"))),
+            grant: Box::new(move || assert_eq!(queue.get(), Ok(1))),
+        }
+    }),
+    ("Queue::join", || {
+        let queue = Queue::unbounded();
+        queue.put(1).unwrap();
+        let joiner = queue.clone();
+        Wait {
+            wait: Box::new(move |limit| joiner.join_within(limit).is_ok()),
+            until_parked: Some(Box::new(|| until_any_parked("Queue::join"))),
+            grant: Box::new(move || queue.task_done().unwrap()),
+        }
+    }),
+    ("Receiver::get, which the last sender ends", || {
+        let (sender, receiver) = Queue::<u8>::unbounded().ends();
+        Wait {
+            wait: Box::new(move |limit| receiver.get_within(limit) == Err(GetError::ShutDown)),
+            until_parked: Some(Box::new(|| until_any_parked("Queue::get"))),
+            grant: Box::new(move || drop(sender)),
         }
     }),
     ("SimpleQueue::get", || {

@@ -4,7 +4,8 @@ use super::model::{How, Item, Model, Op, Ret, Why};
 use super::record::Subject;
 use crate::common::poll;
 use latchwork::queue::{
-    BlockingQueue, Discipline, GetError, LifoQueue, PutError, Queue, SimpleQueue,
+    BlockingQueue, Discipline, GetError, LifoQueue, Prioritized, PriorityQueue, PutError, Queue,
+    SimpleQueue,
 };
 use latchwork::{GaveUp, Shutdown};
 use std::pin::pin;
@@ -200,6 +201,30 @@ impl Discipline for ByRank {
 }
 
 impl Subject<Model> for BlockingQueue<ByRank> {
+    fn run(&self, op: &Op) -> Ret {
+        run(self, op)
+    }
+}
+
+/// An item by its rank alone.
+type Ranked = Prioritized<u8, u32>;
+
+impl From<Item> for Ranked {
+    fn from(item: Item) -> Ranked {
+        Prioritized::new(item.rank, item.number)
+    }
+}
+
+impl From<Ranked> for Item {
+    fn from(ranked: Ranked) -> Item {
+        Item {
+            rank: ranked.priority,
+            number: ranked.item,
+        }
+    }
+}
+
+impl Subject<Model> for PriorityQueue<Ranked> {
     fn run(&self, op: &Op) -> Ret {
         run(self, op)
     }

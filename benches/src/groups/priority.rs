@@ -14,10 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-#[cfg(feature = "priority")]
 struct Ours;
 
-#[cfg(feature = "priority")]
 impl Channel<u64> for Ours {
     const NAME: &'static str = "latchwork";
     type Sender = latchwork::queue::PriorityQueue<u64>;
@@ -134,7 +132,6 @@ heap!(
 
 fn everybody(name: &str, metrics: &[Metric], measure: impl Measure<u64>) -> Workload {
     let workload = Workload::new(name, metrics);
-    #[cfg(feature = "priority")]
     let workload = workload.ours(move || measure.of::<Ours>());
     let workload = peer::<u64, Std>(workload, measure);
     let workload = peer::<u64, ParkingLot>(workload, measure);
@@ -336,7 +333,6 @@ impl Share<'_> {
 }
 
 pub const OPERATIONS: &[Operation] = &[
-    #[cfg(feature = "priority")]
     alone::<Ours>(),
     alone::<Std>(),
     alone::<ParkingLot>(),

@@ -29,20 +29,6 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
 }
 
-/// A sequentially consistent fence behind which the caller loads, and before which it has published
-/// something by a read-modify-write.
-///
-/// Where every locked instruction is such a fence already, it keeps the compiler in order and costs nothing.
-#[inline]
-pub(crate) fn fence_after_rmw() {
-    use std::sync::atomic::compiler_fence;
-    if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
-        compiler_fence(atomic::Ordering::SeqCst);
-    } else {
-        atomic::fence(atomic::Ordering::SeqCst);
-    }
-}
-
 /// The instant a waiter began to wait, for fairness and for reports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment(std::time::Instant);

@@ -65,8 +65,8 @@ impl<T: Ord> Discipline for Heap<T> {
         Heap::peek(self)
     }
 
-    fn take_all(&mut self) -> Vec<T> {
-        Heap::take_all(self)
+    fn take_all(&mut self, all: &mut Vec<T>) {
+        all.append(&mut Heap::take_all(self));
     }
 }
 
