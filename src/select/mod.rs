@@ -73,9 +73,9 @@ use std::task::{Context, Wake, Waker};
 ///
 /// # Cost
 ///
-/// No allocation, except that a blocking wait with a future makes one, for its waker. What is ready at
-/// once costs little more than the operation itself; each arm that has to wait is one node in one
-/// line, entered and left under a short lock.
+/// No allocation with up to eight arms, except that a blocking wait with a future makes one, for its
+/// waker. What is ready at once costs little more than the operation itself; each arm that has to wait is one
+/// node in one line, entered and left under a short lock.
 ///
 /// # Source
 ///
