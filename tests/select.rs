@@ -4,7 +4,7 @@ mod common;
 
 use common::{bad_waker, block_on, counting_waker, poll, until_parked, watchdog};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::queue::{GetError, LifoQueue, PutError, Queue};
+use latchwork::queue::{GetError, LifoQueue, PutError, Queue, SimpleQueue};
 use latchwork::select::{Arms, NoArms, NotChosen, Select};
 use latchwork::sync::{BoundedSemaphore, Event, Semaphore};
 use latchwork::{CancelToken, GaveUp, Limit, Shutdown, debug};
@@ -1109,5 +1109,55 @@ fn at_a_rendezvous_a_select_waits_for_one_item_and_not_for_two() {
             });
         }
         assert!(one.is_empty() && other.is_empty());
+    });
+}
+
+#[test]
+fn ends_and_simple_queues_are_queues() {
+    watchdog(LIMIT, "ends_and_simple_queues", || {
+        let (sender, receiver) = Queue::bounded(1).ends();
+        let (simple, event) = (SimpleQueue::new(), Event::new());
+        let get = || {
+            Select::new()
+                .get(&receiver, |item| item)
+                .get(&simple, |item| item)
+                .event(&event, || Ok(0))
+        };
+        thread::scope(|s| {
+            let waiter = s.spawn(|| get().wait());
+            until_in_line(&event);
+            simple.put(1);
+            assert_eq!(waiter.join().unwrap(), Ok(1));
+            let waiter = s.spawn(|| get().wait());
+            until_in_line(&event);
+            let mut slot = Some(2);
+            assert_eq!(
+                Select::new().put(&sender, &mut slot, |done| done).wait(),
+                Ok(())
+            );
+            assert_eq!((waiter.join().unwrap(), slot), (Ok(2), None));
+        });
+
+        // Called for an item, and dropped before it comes: the plain getter behind is called.
+        let (waker, woken) = counting_waker();
+        let mut dropped = Box::pin(get().wait_async());
+        assert!(poll(dropped.as_mut(), &waker).is_pending());
+        let mut plain = pin!(simple.get_async());
+        assert!(poll(plain.as_mut(), &waker).is_pending());
+        simple.put(3);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        drop(dropped);
+        assert_eq!(woken.load(Ordering::SeqCst), 2);
+        assert_eq!(poll(plain, &waker), Poll::Ready(3));
+
+        let mut slot = Some(4);
+        assert_eq!(sender.put(5), Ok(()));
+        let full = Select::new().put(&sender, &mut slot, |_| ()).try_select();
+        assert!(full.is_err());
+        drop(full);
+        assert_eq!(slot, Some(4));
+        drop(sender);
+        assert_eq!(get().wait(), Ok(5));
+        assert_eq!(get().wait(), Err(GetError::ShutDown));
     });
 }

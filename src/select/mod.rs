@@ -136,9 +136,10 @@ impl<A: Arms> Select<A> {
         }
     }
 
-    /// Adds: an item from a queue.
+    /// Adds: an item from a queue of any kind, or from its receiving end.
     ///
-    /// Also chosen when the queue is shut down and empty; that is [`GetError::ShutDown`].
+    /// Also chosen when the queue is shut down and empty; that is [`GetError::ShutDown`]. A
+    /// [`SimpleQueue`](crate::queue::SimpleQueue) never is.
     pub fn get<Q: Gets>(
         self,
         queue: &Q,
