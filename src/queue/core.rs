@@ -266,6 +266,12 @@ impl<D: Discipline> Held<'_, D> {
         }
     }
 
+    /// Are fewer of `side` awake than can run and than there are things for, not counting so many?
+    fn is_short_of(&self, side: Side, not_counting: usize) -> bool {
+        let things = self.things_for(side).saturating_sub(not_counting);
+        self.shared.awake(side) < things.min(cpus())
+    }
+
     /// Whom the one who releases the lock has to call. Who is called is counted at once, so that nobody
     /// else calls for the same thing.
     fn plan(&mut self) -> Plan {
@@ -274,11 +280,10 @@ impl<D: Discipline> Held<'_, D> {
             if !self.is_marked(side) {
                 continue;
             }
-            let wanted = self.things_for(side).min(cpus());
-            plan.call[side as usize] = if self.shared.awake(side) < wanted {
+            plan.call[side as usize] = if self.is_short_of(side, 0) {
                 self.shared.wake_up(side);
                 Call::Next
-            } else if wanted > 0 && lot::is_time_to_look() {
+            } else if self.things_for(side) > 0 && lot::is_time_to_look() {
                 Call::Overdue
             } else {
                 Call::Nobody
@@ -295,6 +300,13 @@ impl<D: Discipline> Held<'_, D> {
         }
         plan
     }
+}
+
+/// Who has been called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Called {
+    Thread,
+    Task,
 }
 
 /// Whom to call once the short lock has been released.
@@ -528,20 +540,40 @@ impl<D: Discipline> Shared<D> {
         });
     }
 
-    /// Calls the front waiter of `side`, who has been counted as awake.
+    /// Calls the front waiter of `side`, who has been counted as awake. If that is a task, which is not
+    /// counted, it calls the next one, too, for what there is besides: nobody else has called for it while
+    /// the task was counted, and the task may be polled late.
     fn call_next(&self, side: Side) {
-        lot::line(self.address(side), |line| {
-            self.call_front(side, line, true);
-            self.unmark_if_empty(line, side.mark());
-        });
+        let mut tasks = 0;
+        while self.call_front(side) {
+            tasks += 1;
+            let queue = self.lock();
+            let is_wanted = queue.is_marked(side) && queue.is_short_of(side, tasks);
+            if is_wanted {
+                self.wake_up(side);
+            }
+            queue.release_quietly();
+            if !is_wanted {
+                return;
+            }
+        }
     }
 
-    /// Calls the first waiter in the line of `side` who has not given up. False if there is none. Who it
-    /// calls is counted as awake; `is_counted` says that somebody has been already.
+    /// True if it has called a task.
+    fn call_front(&self, side: Side) -> bool {
+        lot::line(self.address(side), |line| {
+            let called = self.call_in(line, side, true);
+            self.unmark_if_empty(line, side.mark());
+            called == Some(Called::Task)
+        })
+    }
+
+    /// Calls the first in the line who has not given up. A thread is counted as awake; `is_counted` says that
+    /// somebody has been already.
     ///
-    /// A task is not counted, and must not be from before it is granted: it may be dropped at once, and then
+    /// A task must not be counted from before it is granted: it may be dropped at once, and then
     /// looks whom to call in its stead.
-    fn call_front(&self, side: Side, line: &mut Line<'_>, mut is_counted: bool) -> bool {
+    fn call_in(&self, line: &mut Line<'_>, side: Side, mut is_counted: bool) -> Option<Called> {
         while let Some(front) = line.front() {
             let is_task = front.thread == TASK;
             match (is_task, is_counted) {
@@ -550,14 +582,18 @@ impl<D: Discipline> Shared<D> {
                 _ => {}
             }
             is_counted = !is_task;
-            if line.grant_front(if is_task { TOLD } else { CALLED }) {
-                return true;
+            let (token, called) = match is_task {
+                true => (TOLD, Called::Task),
+                false => (CALLED, Called::Thread),
+            };
+            if line.grant_front(token) {
+                return Some(called);
             }
         }
         if is_counted {
             self.fall_asleep(side);
         }
-        false
+        None
     }
 
     /// Calls the front waiter of `side`, if it has been overtaken for too long.
@@ -593,19 +629,28 @@ impl<D: Discipline> Shared<D> {
     /// At a rendezvous: gives an item to one of the getters who wait.
     ///
     /// To be in the line is not enough: it may be a select, which takes something else just now. So it is
-    /// called first, which decides it, and finds the item when it has the lock.
+    /// called first, which decides it, and finds the item when it has the lock. Nor is it enough where others
+    /// hold items out, who were here before.
     pub(super) fn hand_over(&self, item: D::Item) -> Result<(), PutError<D::Item>> {
         let done = lot::line(self.address(Side::Getters), |line| {
             let mut state = self.state.lock();
             if self.is_shut.load(Ordering::Relaxed) {
                 return Err(PutError::ShutDown(item));
             }
-            let done = if self.call_front(Side::Getters, line, false) {
-                state.items.push(item);
-                state.count_put(1);
-                Ok(())
-            } else {
-                Err(PutError::Full(item))
+            let waiting = line.count() + self.awake(Side::Getters);
+            let offered = state.offered();
+            let is_overtaking = offered > 0 && state.items.len() + offered >= waiting;
+            let called = match is_overtaking {
+                true => None,
+                false => self.call_in(line, Side::Getters, false),
+            };
+            let done = match called {
+                None => Err(PutError::Full(item)),
+                Some(_) => {
+                    state.items.push(item);
+                    state.count_put(1);
+                    Ok(())
+                }
             };
             drop(state);
             self.unmark_if_empty(line, GETTERS);

@@ -205,12 +205,8 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
 impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
     #[inline]
     fn drop(&mut self) {
-        // True only after a panic of the discipline: somebody else is to be called.
-        if self.is_awake {
-            self.resign();
-        }
         self.operation.withdraw(self.shared);
-        // Only if the discipline has panicked: an item's comparison, say.
+        // Still counted if the discipline has panicked.
         if self.is_awake {
             self.resign();
         }
