@@ -314,6 +314,47 @@ fn a_comparison_that_panics_leaves_the_queue_as_it_was() {
     });
 }
 
+#[test]
+fn a_comparison_that_panics_in_a_called_thread_leaves_nobody_waiting() {
+    watchdog(LIMIT, "a_panic_when_called", || {
+        let queue = PriorityQueue::bounded(5);
+        let has_panicked = |result: thread::Result<()>| {
+            assert!(result.unwrap_err().is::<BurntDown>());
+        };
+        let (getter, good_getter) = (line!() + 4, line!() + 10);
+        thread::scope(|s| {
+            let bad = s.spawn(|| {
+                FUSE.set(Some(0));
+                queue.get().map(drop).unwrap();
+            });
+            until_waiting("Queue::get", getter, 1);
+            queue.put_many((1..=5).map(Key)).unwrap();
+            has_panicked(bad.join());
+            while queue.try_get().is_ok() {}
+            let good = s.spawn(|| queue.get());
+            until_waiting("Queue::get", good_getter, 1);
+            queue.put(Key(6)).unwrap();
+            assert_eq!(good.join().unwrap(), Ok(Key(6)));
+        });
+        queue.put_many((1..=5).map(Key)).unwrap();
+        let (putter, good_putter) = (line!() + 4, line!() + 10);
+        thread::scope(|s| {
+            let bad = s.spawn(|| {
+                FUSE.set(Some(0));
+                queue.put(Key(0)).unwrap();
+            });
+            until_waiting("Queue::put", putter, 1);
+            assert_eq!(queue.get(), Ok(Key(1)));
+            has_panicked(bad.join());
+            queue.put(Key(1)).unwrap();
+            let good = s.spawn(|| queue.put(Key(0)));
+            until_waiting("Queue::put", good_putter, 1);
+            assert_eq!(queue.get(), Ok(Key(1)));
+            assert_eq!(good.join().unwrap(), Ok(()));
+        });
+    });
+}
+
 /// What is done to a heap; numbers choose among the tickets there have been.
 #[derive(Clone, Debug)]
 enum Step {

@@ -4,7 +4,7 @@ mod common;
 
 use common::{bad_waker, block_on, counting_waker, poll, until_parked, watchdog};
 use latchwork::executor::ThreadPoolExecutor;
-use latchwork::queue::{GetError, LifoQueue, PutError, Queue};
+use latchwork::queue::{GetError, LifoQueue, PutError, Queue, SimpleQueue};
 use latchwork::select::{Arms, NoArms, NotChosen, Select};
 use latchwork::sync::{BoundedSemaphore, Event, Semaphore};
 use latchwork::{CancelToken, GaveUp, Limit, Shutdown, debug};
@@ -1037,4 +1037,127 @@ fn a_select_of_what_can_be_sent_can_be_sent() {
             .future(future::pending(), |it| it),
     );
     assert_eq!(block_on(is_send(select.wait_async())), 1);
+}
+
+#[test]
+fn too_many_arms_are_a_panic_and_no_more() {
+    watchdog(LIMIT, "too_many_arms", || {
+        let event = Event::new();
+        event.set();
+        let select = |n: usize| {
+            let arms = (0..n).map(|n| Select::new().event(&event, move || n));
+            Select::new().among(arms)
+        };
+        assert!(select(65_535).wait() < 65_535);
+        assert!(block_on(select(65_535).wait_async()) < 65_535);
+        let blocking = catch_unwind(AssertUnwindSafe(|| select(65_536).wait()));
+        let trying = catch_unwind(AssertUnwindSafe(|| select(65_536).try_select().is_ok()));
+        let task = catch_unwind(AssertUnwindSafe(|| block_on(select(65_536).wait_async())));
+        assert!(blocking.is_err() && trying.is_err() && task.is_err());
+    });
+}
+
+#[test]
+fn the_last_of_very_many_arms_is_called() {
+    watchdog(LIMIT, "very_many_arms", || {
+        let event = Event::new();
+        let (queue, never) = (Queue::unbounded(), Queue::<usize>::unbounded());
+        let select = || {
+            let of = |n: usize| if n == 65_533 { &queue } else { &never };
+            let arms =
+                (0..65_534).map(|n| Select::new().get(of(n), move |item| (n, item.unwrap())));
+            Select::new().among(arms).event(&event, || (0, 0))
+        };
+        thread::scope(|s| {
+            let waiter = s.spawn(|| select().wait());
+            until_in_line(&event);
+            queue.put(7).unwrap();
+            assert_eq!(waiter.join().unwrap(), (65_533, 7));
+            let waiter = s.spawn(|| block_on(select().wait_async()));
+            until_in_line(&event);
+            queue.put(8).unwrap();
+            assert_eq!(waiter.join().unwrap(), (65_533, 8));
+        });
+        assert!(
+            debug::waits()
+                .iter()
+                .all(|wait| !std::ptr::eq(wait.address as *const Event, &event))
+        );
+    });
+}
+
+#[test]
+fn at_a_rendezvous_a_select_waits_for_one_item_and_not_for_two() {
+    watchdog(LIMIT, "one_item_and_not_two", || {
+        let (one, other) = (Queue::bounded(0), Queue::bounded(0));
+        let event = Event::new();
+        for _ in 0..200 {
+            thread::scope(|s| {
+                let waiter = s.spawn(|| {
+                    Select::new()
+                        .get(&one, Result::unwrap)
+                        .get(&one, Result::unwrap)
+                        .get(&other, Result::unwrap)
+                        .event(&event, || 0)
+                        .wait()
+                });
+                until_in_line(&event);
+                assert_eq!(one.try_put(1), Ok(()));
+                assert_eq!(one.try_put(2), Err(PutError::Full(2)));
+                assert_eq!(other.try_put(3), Err(PutError::Full(3)));
+                assert_eq!(waiter.join().unwrap(), 1);
+            });
+        }
+        assert!(one.is_empty() && other.is_empty());
+    });
+}
+
+#[test]
+fn ends_and_simple_queues_are_queues() {
+    watchdog(LIMIT, "ends_and_simple_queues", || {
+        let (sender, receiver) = Queue::bounded(1).ends();
+        let (simple, event) = (SimpleQueue::new(), Event::new());
+        let get = || {
+            Select::new()
+                .get(&receiver, |item| item)
+                .get(&simple, |item| item)
+                .event(&event, || Ok(0))
+        };
+        thread::scope(|s| {
+            let waiter = s.spawn(|| get().wait());
+            until_in_line(&event);
+            simple.put(1);
+            assert_eq!(waiter.join().unwrap(), Ok(1));
+            let waiter = s.spawn(|| get().wait());
+            until_in_line(&event);
+            let mut slot = Some(2);
+            assert_eq!(
+                Select::new().put(&sender, &mut slot, |done| done).wait(),
+                Ok(())
+            );
+            assert_eq!((waiter.join().unwrap(), slot), (Ok(2), None));
+        });
+
+        // Called for an item, and dropped before it comes: the plain getter behind is called.
+        let (waker, woken) = counting_waker();
+        let mut dropped = Box::pin(get().wait_async());
+        assert!(poll(dropped.as_mut(), &waker).is_pending());
+        let mut plain = pin!(simple.get_async());
+        assert!(poll(plain.as_mut(), &waker).is_pending());
+        simple.put(3);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        drop(dropped);
+        assert_eq!(woken.load(Ordering::SeqCst), 2);
+        assert_eq!(poll(plain, &waker), Poll::Ready(3));
+
+        let mut slot = Some(4);
+        assert_eq!(sender.put(5), Ok(()));
+        let full = Select::new().put(&sender, &mut slot, |_| ()).try_select();
+        assert!(full.is_err());
+        drop(full);
+        assert_eq!(slot, Some(4));
+        drop(sender);
+        assert_eq!(get().wait(), Ok(5));
+        assert_eq!(get().wait(), Err(GetError::ShutDown));
+    });
 }

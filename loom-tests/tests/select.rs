@@ -438,3 +438,81 @@ fn a_future_against_a_permit() {
         },
     );
 }
+
+/// Ready once told, and has its waker only if that is another one than before: a poll that finds the same
+/// one is a look at the flag and nothing else.
+struct Remembering(Arc<Told>, Option<Waker>);
+
+impl Future for Remembering {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self
+            .1
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            self.1 = Some(cx.waker().clone());
+            *self.0.waker.lock().unwrap() = Some(cx.waker().clone());
+        }
+        match self.0.is_told.load(Ordering::Acquire) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+#[test]
+fn a_nudge_beside_a_beginning_anew() {
+    model(
+        "select: a waker comes while a select that was called in vain begins anew, and nothing but the decision is shared",
+        || {
+            let (told, queue) = (Arc::new(Told::default()), Queue::unbounded());
+            let other = {
+                let (told, queue) = (told.clone(), queue.clone());
+                thread::spawn(move || {
+                    queue.put(1).unwrap();
+                    let is_gone = queue.try_get().is_ok();
+                    told.tell();
+                    is_gone
+                })
+            };
+            let is_told = Select::new()
+                .get(&queue, |_| false)
+                .future(Remembering(told.clone(), None), |()| true)
+                .wait();
+            if other.join().unwrap() {
+                assert!(is_told);
+            }
+        },
+    );
+}
+
+#[test]
+fn two_rendezvous() {
+    model(
+        "select: handed an item at each of two rendezvous, takes one, and the other putter keeps theirs",
+        || {
+            let queues = [Queue::bounded(0), Queue::bounded(0)];
+            let deadline = Deadline::new();
+            let [one, other] = queues.clone();
+            let first = thread::spawn(move || one.try_put(0).is_ok());
+            let second = {
+                let deadline = deadline.clone();
+                thread::spawn(move || {
+                    let done = other.try_put(1).is_ok();
+                    deadline.pass();
+                    done
+                })
+            };
+            let chosen = Select::new()
+                .get(&queues[0], |item| item.unwrap())
+                .get(&queues[1], |item| item.unwrap())
+                .wait_within(&deadline)
+                .map_err(|not_chosen| not_chosen.why);
+            let taken = [first.join().unwrap(), second.join().unwrap()];
+            assert_eq!(taken, [chosen == Ok(0), chosen == Ok(1)]);
+            assert!(queues.iter().all(Queue::is_empty));
+        },
+    );
+}

@@ -307,6 +307,13 @@ impl<D: Discipline> Held<'_, D> {
     }
 }
 
+/// Who has been called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Called {
+    Thread,
+    Task,
+}
+
 /// Whom to call once the short lock has been released.
 #[derive(Default)]
 struct Plan {
@@ -564,31 +571,40 @@ impl<D: Discipline> Shared<D> {
     }
 
     /// True if it has called a task.
+    fn call_front(&self, side: Side) -> bool {
+        lot::line(self.address(side), |line| {
+            let called = self.call_in(line, side, true);
+            self.unmark_if_empty(line, side.mark());
+            called == Some(Called::Task)
+        })
+    }
+
+    /// Calls the first in the line who has not given up. A thread is counted as awake; `is_counted` says that
+    /// somebody has been already.
     ///
     /// A task must not be counted from before it is granted: it may be dropped at once, and then
     /// looks whom to call in its stead.
-    fn call_front(&self, side: Side) -> bool {
-        lot::line(self.address(side), |line| {
-            let mut is_counted = true;
-            while let Some(front) = line.front() {
-                let is_task = front.thread == TASK;
-                match (is_task, is_counted) {
-                    (true, true) => self.fall_asleep(side),
-                    (false, false) => self.wake_up(side),
-                    _ => {}
-                }
-                is_counted = !is_task;
-                if line.grant_front(if is_task { TOLD } else { CALLED }) {
-                    self.unmark_if_empty(line, side.mark());
-                    return is_task;
-                }
+    fn call_in(&self, line: &mut Line<'_>, side: Side, mut is_counted: bool) -> Option<Called> {
+        while let Some(front) = line.front() {
+            let is_task = front.thread == TASK;
+            match (is_task, is_counted) {
+                (true, true) => self.fall_asleep(side),
+                (false, false) => self.wake_up(side),
+                _ => {}
             }
-            if is_counted {
-                self.fall_asleep(side);
+            is_counted = !is_task;
+            let (token, called) = match is_task {
+                true => (TOLD, Called::Task),
+                false => (CALLED, Called::Thread),
+            };
+            if line.grant_front(token) {
+                return Some(called);
             }
-            self.unmark_if_empty(line, side.mark());
-            false
-        })
+        }
+        if is_counted {
+            self.fall_asleep(side);
+        }
+        None
     }
 
     /// Calls the front waiter of `side`, if it has been overtaken for too long.
@@ -624,8 +640,11 @@ impl<D: Discipline> Shared<D> {
         });
     }
 
-    /// At a rendezvous: gives an item to one of the getters who wait, if there are more of them than items
-    /// already given or held out.
+    /// At a rendezvous: gives an item to one of the getters who wait.
+    ///
+    /// To be in the line is not enough: it may be a select, which takes something else just now. So it is
+    /// called first, which decides it, and finds the item when it has the lock. Nor is it enough where others
+    /// hold items out, who were here before.
     pub(super) fn hand_over(&self, item: D::Item) -> Result<(), PutError<D::Item>> {
         let done = lot::line(self.address(Side::Getters), |line| {
             let mut state = self.state.lock();
@@ -633,15 +652,25 @@ impl<D: Discipline> Shared<D> {
                 return Err(PutError::ShutDown(item));
             }
             let waiting = line.count() + self.awake(Side::Getters);
-            // Whoever has been held out something for has a getter to come first.
-            if state.items.len() + state.offered() >= waiting {
-                return Err(PutError::Full(item));
-            }
-            state.items.push(item);
-            state.count_put(1);
-            Ok(())
+            let offered = state.offered();
+            let is_overtaking = offered > 0 && state.items.len() + offered >= waiting;
+            let called = match is_overtaking {
+                true => None,
+                false => self.call_in(line, Side::Getters, false),
+            };
+            let done = match called {
+                None => Err(PutError::Full(item)),
+                Some(_) => {
+                    state.items.push(item);
+                    state.count_put(1);
+                    Ok(())
+                }
+            };
+            drop(state);
+            self.unmark_if_empty(line, GETTERS);
+            done
         });
-        // Now that the bucket is free, one of them can be called.
+        // Now that the bucket is free, keeps the invariant.
         drop(self.lock());
         done
     }

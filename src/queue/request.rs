@@ -208,10 +208,10 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
 impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
     #[inline]
     fn drop(&mut self) {
-        // True only after a panic of the discipline: somebody else is to be called.
+        self.operation.withdraw(self.shared);
+        // Still counted if the discipline has panicked in an attempt: somebody else is to be called.
         if self.is_awake {
             self.resign();
         }
-        self.operation.withdraw(self.shared);
     }
 }

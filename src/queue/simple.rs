@@ -228,7 +228,8 @@ impl<T> SimpleQueue<T> {
         self.try_iter().take(self.len()).collect()
     }
 
-    fn request(&self) -> GetRequest<'_, T> {
+    /// What a get wants.
+    pub(crate) fn request(&self) -> impl Request<Output = T> {
         GetRequest {
             shared: &self.shared,
         }

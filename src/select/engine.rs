@@ -26,6 +26,11 @@ use crate::wait::{Awaited, Limit, Spin, TASK};
 use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 
+/// `n`, which has to be a number of arms that have numbers of their own.
+pub(super) fn checked(n: usize) -> u16 {
+    u16::try_from(n).expect("a select has at most 65,535 arms")
+}
+
 /// What a future remembers from one poll to the next.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -53,7 +58,7 @@ impl<'s> Run<'s> {
     ) -> Run<'s> {
         let mut refs = Refs::new();
         arms.collect(&mut refs);
-        let n = u16::try_from(refs.len()).expect("a select has at most 65,535 arms");
+        let n = checked(refs.len());
         Run {
             arms: refs,
             order: order(n),

@@ -1,7 +1,7 @@
 //! The async way to wait for one of several things: the decision lives in the future, the nodes in its arms.
 
 use super::arms::Arms;
-use super::engine::{Memory, Run};
+use super::engine::{Memory, Run, checked};
 use crate::wait::decision::Decision;
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -21,6 +21,8 @@ pub(super) struct SelectFuture<A: Arms> {
 
 impl<A: Arms> SelectFuture<A> {
     pub(super) fn new(arms: A, place: &'static Location<'static>) -> SelectFuture<A> {
+        // Here already: the drop, which numbers them too, must not panic.
+        checked(arms.count());
         SelectFuture {
             arms: Some(arms),
             decision: Decision::new(),

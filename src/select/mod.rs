@@ -73,9 +73,9 @@ use std::task::{Context, Wake, Waker};
 ///
 /// # Cost
 ///
-/// No allocation, except that a blocking wait with a future makes one, for its waker. What is ready at
-/// once costs little more than the operation itself; each arm that has to wait is one node in one
-/// line, entered and left under a short lock.
+/// No allocation with up to eight arms, except that a blocking wait with a future makes one, for its
+/// waker. What is ready at once costs little more than the operation itself; each arm that has to wait is one
+/// node in one line, entered and left under a short lock.
 ///
 /// # Source
 ///
@@ -136,9 +136,10 @@ impl<A: Arms> Select<A> {
         }
     }
 
-    /// Adds: an item from a queue.
+    /// Adds: an item from a queue of any kind, or from its receiving end.
     ///
-    /// Also chosen when the queue is shut down and empty; that is [`GetError::ShutDown`].
+    /// Also chosen when the queue is shut down and empty; that is [`GetError::ShutDown`]. A
+    /// [`SimpleQueue`](crate::queue::SimpleQueue) never is.
     pub fn get<Q: Gets>(
         self,
         queue: &Q,

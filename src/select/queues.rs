@@ -2,14 +2,18 @@
 
 use super::arm::{Arm, On, Standing};
 use super::arms::{Arms, Refs, Sealed};
-use crate::queue::{BlockingQueue, Discipline, GetError, Giving, PutError};
-use crate::wait::{Awaited, Request};
+use crate::queue::{
+    BlockingQueue, Discipline, GetError, Giving, PutError, Receiver, Sender, SimpleQueue,
+};
+use crate::wait::{Awaited, Mapped, Request};
 use std::task::{Context, Waker};
 
-/// What a select can get items from. Nobody else can implement it.
+/// What a select can get items from: each kind of queue, and the receiving end of one. Nobody else can
+/// implement it.
 pub trait Gets: sealed::Gets {}
 
-/// What a select can put items to. Nobody else can implement it.
+/// What a select can put items to: a [`BlockingQueue`] of any kind, and the sending end of one. Nobody else
+/// can implement it. A put to a [`SimpleQueue`] waits for nothing.
 pub trait Puts: sealed::Puts {}
 
 pub(super) mod sealed {
@@ -46,6 +50,44 @@ impl<D: Discipline> sealed::Gets for BlockingQueue<D> {
         then: impl FnOnce(Result<D::Item, GetError>) -> R,
     ) -> impl Arms<Output = R> {
         On::new(self.get_request(), then)
+    }
+}
+
+impl<D: Discipline> Gets for Receiver<D> {}
+
+impl<D: Discipline> sealed::Gets for Receiver<D> {
+    type Item = D::Item;
+
+    fn get_arm<R>(
+        &self,
+        then: impl FnOnce(Result<D::Item, GetError>) -> R,
+    ) -> impl Arms<Output = R> {
+        self.queue().get_arm(then)
+    }
+}
+
+impl<T> Gets for SimpleQueue<T> {}
+
+impl<T> sealed::Gets for SimpleQueue<T> {
+    type Item = T;
+
+    /// Never an error: it cannot be shut down.
+    fn get_arm<R>(&self, then: impl FnOnce(Result<T, GetError>) -> R) -> impl Arms<Output = R> {
+        On::new(Mapped::new(self.request(), Ok), then)
+    }
+}
+
+impl<D: Discipline> Puts for Sender<D> {}
+
+impl<D: Discipline> sealed::Puts for Sender<D> {
+    type Item = D::Item;
+
+    fn put_arm<R>(
+        &self,
+        slot: &mut Option<D::Item>,
+        then: impl FnOnce(Result<(), PutError<D::Item>>) -> R,
+    ) -> impl Arms<Output = R> {
+        self.queue().put_arm(slot, then)
     }
 }
 

@@ -118,21 +118,11 @@ impl Decision {
 
     /// Has the waiter look, if it still waits. For wakers, which may outlive the wait but not this.
     ///
-    /// Release pairs with the Acquire of whoever sees the nudge: they see what there is to look at.
+    /// Always writes, even what is there: Release pairs with the Acquire of whoever takes the nudge or begins
+    /// anew after it, and they see what there is to look at.
     pub(crate) fn nudge(&self) {
         let handle = self.signal.handle(&self.state);
-        let mut seen = WAITING;
-        // From NUDGED to NUDGED, too: whoever takes the nudge must see what this caller did.
-        while let Err(now) =
-            self.state
-                .compare_exchange(seen, NUDGED, Ordering::Release, Ordering::Relaxed)
-        {
-            if now > NUDGED {
-                return;
-            }
-            seen = now;
-        }
-        if seen == ASLEEP {
+        if self.state.fetch_max(NUDGED, Ordering::Release) == ASLEEP {
             handle.wake();
         }
     }
@@ -147,11 +137,12 @@ impl Decision {
 
     /// Undecided again. Called by the waiter, of whose nodes none is in a line any more.
     ///
-    /// A nudge that came before the decision stays; one that came after it is forgotten, so whoever
-    /// begins anew looks first at what has no line.
+    /// A nudge that came with the decision, or after it, is forgotten: whoever begins anew looks first at
+    /// what has no line. A swap, because a nudge is either before it, and what it is about is then there to be
+    /// seen, or after it, and then it stays.
     pub(crate) fn begin_anew(&self) {
         if self.decided().is_some() {
-            self.state.store(WAITING, Ordering::Relaxed);
+            self.state.swap(WAITING, Ordering::Acquire);
         }
     }
 }

@@ -12,8 +12,9 @@ use std::panic::Location;
 ///
 /// The engine promises: `enlist` and `leave` run under the bucket's lock of `address`, `granted`
 /// follows a grant exactly once, `leave` follows a give-up exactly once, `decline` replaces
-/// `granted` when a future is dropped after its grant. The request promises: whenever it returns
-/// without success it has changed nothing and owes nothing.
+/// `granted` when a future is dropped after its grant, or a select has chosen something else; `resign` is
+/// called by who gives up without standing in the line. The request promises: whenever it returns without
+/// success it owes nothing that `enlist` or `resign` does not settle.
 pub(crate) trait Request {
     type Output;
     const KIND: &'static Kind;
