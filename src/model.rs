@@ -3,6 +3,7 @@
 
 use crate::Limit;
 use crate::executor::{TaskFuture, TaskPromise, task_pair};
+use crate::platform::short::ShortLock;
 use crate::wait::Canceller;
 use std::sync::Arc;
 
@@ -58,4 +59,34 @@ pub fn let_time_pass() {
 /// From now on, in this execution of a model, deadlocks are looked for: it takes many interleavings.
 pub fn watch_deadlocks() {
     crate::wait::deadlock::watch();
+}
+
+/// From now on, in this execution of a model, whoever waits looks once more before it sleeps, as it would
+/// in a spin: it takes many interleavings.
+pub fn look_first() {
+    crate::wait::spin::look_first();
+}
+
+/// The lock that the other models replace by a mutex, around a number.
+pub struct ShortCounter(ShortLock<usize>);
+
+impl ShortCounter {
+    /// At zero.
+    #[expect(clippy::new_without_default, reason = "a model says what it makes")]
+    pub fn new() -> ShortCounter {
+        ShortCounter(ShortLock::new(0))
+    }
+
+    /// Adds one, in two steps that nobody must come between. Returns what there was.
+    pub fn increment(&self) -> usize {
+        let mut count = self.0.lock();
+        let before = *count;
+        *count = before + 1;
+        before
+    }
+
+    /// The sum.
+    pub fn count(&self) -> usize {
+        *self.0.lock()
+    }
 }

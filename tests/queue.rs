@@ -3,7 +3,7 @@
 mod common;
 
 use common::{until_parked, watchdog};
-use latchwork::queue::{GetError, PutError, Queue};
+use latchwork::queue::{BlockingQueue, Discipline, GetError, PutError, Queue};
 use latchwork::{CancelToken, Shutdown, debug};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -355,4 +355,70 @@ fn a_putter_that_is_dropped_after_its_call_calls_the_next() {
     let put = common::poll(second.as_mut(), Waker::noop());
     assert_eq!(put, Poll::Ready(Ok(())));
     assert_eq!(queue.try_get(), Ok(2));
+}
+
+/// Panics once when it has been told to and is asked for an item.
+struct Fragile {
+    items: Vec<i32>,
+    is_cracked: Arc<AtomicBool>,
+}
+
+impl Discipline for Fragile {
+    type Item = i32;
+
+    fn push(&mut self, item: i32) {
+        self.items.push(item);
+    }
+
+    fn pop(&mut self) -> Option<i32> {
+        assert!(!self.is_cracked.swap(false, Ordering::Relaxed), "cracked");
+        self.items.pop()
+    }
+
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+}
+
+#[test]
+fn a_called_getter_whose_discipline_panics_leaves_the_item_to_the_next() {
+    watchdog(LIMIT, "a_called_getter_whose_discipline_panics", || {
+        let is_cracked = Arc::new(AtomicBool::new(false));
+        let fragile = Fragile {
+            items: Vec::new(),
+            is_cracked: Arc::clone(&is_cracked),
+        };
+        let queue = BlockingQueue::with_discipline(fragile, None);
+        thread::scope(|s| {
+            let lines = [line!() + 1, line!() + 2];
+            let first = s.spawn(|| queue.get());
+            let second = s.spawn(|| queue.get());
+            for line in lines {
+                until_waiting("Queue::get", line);
+            }
+            is_cracked.store(true, Ordering::Relaxed);
+            queue.put(1).unwrap();
+            let ends = [first.join(), second.join()];
+            let got: Vec<_> = ends.into_iter().flatten().collect();
+            assert_eq!(got, [Ok(1)], "one has panicked, one has got the item");
+        });
+    });
+}
+
+#[test]
+fn for_two_items_two_are_called_though_the_first_one_is_a_task() {
+    watchdog(LIMIT, "for_two_items_two_are_called", || {
+        let queue = Queue::unbounded();
+        let mut task = Box::pin(queue.get_async());
+        assert!(common::poll(task.as_mut(), Waker::noop()).is_pending());
+        thread::scope(|s| {
+            let line = line!() + 1;
+            let getter = s.spawn(|| queue.get());
+            until_waiting("Queue::get", line);
+            queue.put_many([1, 2]).unwrap();
+            assert_eq!(getter.join().unwrap(), Ok(1), "before the task is polled");
+        });
+        let got = common::poll(task.as_mut(), Waker::noop());
+        assert_eq!(got, Poll::Ready(Ok(2)));
+    });
 }

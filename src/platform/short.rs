@@ -13,11 +13,11 @@ use super::{UnsafeCell, nap, spin_hint, yield_now};
 use std::ops::{Deref, DerefMut};
 
 /// The first look comes after so many pauses, of about 10 ns each; then it is twice as many each time.
-const FIRST: u32 = 16;
+const FIRST: u32 = if cfg!(loom) { 1 } else { 16 };
 /// With so many pauses the doubling ends, and each look is preceded by a yield.
-const MOST: u32 = 512;
+const MOST: u32 = if cfg!(loom) { 2 } else { 512 };
 /// So many yields, then naps.
-const YIELDS: u32 = 1000;
+const YIELDS: u32 = if cfg!(loom) { 1 } else { 1000 };
 
 /// The flag comes first, so that a value that begins with what is written most has that on the same cache
 /// line.

@@ -266,6 +266,12 @@ impl<D: Discipline> Held<'_, D> {
         }
     }
 
+    /// Are fewer of `side` awake than can run and than there are things for, not counting so many?
+    fn is_short_of(&self, side: Side, not_counting: usize) -> bool {
+        let things = self.things_for(side).saturating_sub(not_counting);
+        self.shared.awake(side) < things.min(cpus())
+    }
+
     /// Whom the one who releases the lock has to call. Who is called is counted at once, so that nobody
     /// else calls for the same thing.
     fn plan(&mut self) -> Plan {
@@ -274,11 +280,10 @@ impl<D: Discipline> Held<'_, D> {
             if !self.is_marked(side) {
                 continue;
             }
-            let wanted = self.things_for(side).min(cpus());
-            plan.call[side as usize] = if self.shared.awake(side) < wanted {
+            plan.call[side as usize] = if self.is_short_of(side, 0) {
                 self.shared.wake_up(side);
                 Call::Next
-            } else if wanted > 0 && lot::is_time_to_look() {
+            } else if self.things_for(side) > 0 && lot::is_time_to_look() {
                 Call::Overdue
             } else {
                 Call::Nobody
@@ -528,11 +533,30 @@ impl<D: Discipline> Shared<D> {
         });
     }
 
-    /// Calls the front waiter of `side`, who has been counted as awake.
-    ///
-    /// A task is not counted, and must not be from before it is granted: it may be dropped at once, and then
-    /// looks whom to call in its stead.
+    /// Calls the front waiter of `side`, who has been counted as awake. If that is a task, which is not
+    /// counted, it calls the next one, too, for what there is besides: nobody else has called for it while
+    /// the task was counted, and the task may be polled late.
     fn call_next(&self, side: Side) {
+        let mut tasks = 0;
+        while self.call_front(side) {
+            tasks += 1;
+            let queue = self.lock();
+            let is_wanted = queue.is_marked(side) && queue.is_short_of(side, tasks);
+            if is_wanted {
+                self.wake_up(side);
+            }
+            queue.release_quietly();
+            if !is_wanted {
+                return;
+            }
+        }
+    }
+
+    /// True if it has called a task.
+    ///
+    /// A task must not be counted from before it is granted: it may be dropped at once, and then
+    /// looks whom to call in its stead.
+    fn call_front(&self, side: Side) -> bool {
         lot::line(self.address(side), |line| {
             let mut is_counted = true;
             while let Some(front) = line.front() {
@@ -544,14 +568,16 @@ impl<D: Discipline> Shared<D> {
                 }
                 is_counted = !is_task;
                 if line.grant_front(if is_task { TOLD } else { CALLED }) {
-                    return self.unmark_if_empty(line, side.mark());
+                    self.unmark_if_empty(line, side.mark());
+                    return is_task;
                 }
             }
             if is_counted {
                 self.fall_asleep(side);
             }
             self.unmark_if_empty(line, side.mark());
-        });
+            false
+        })
     }
 
     /// Calls the front waiter of `side`, if it has been overtaken for too long.

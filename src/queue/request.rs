@@ -210,5 +210,9 @@ impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
             self.resign();
         }
         self.operation.withdraw(self.shared);
+        // Still counted if the discipline has panicked.
+        if self.is_awake {
+            self.resign();
+        }
     }
 }

@@ -167,9 +167,11 @@ impl<A: Arms> Select<A> {
     ///     let got = Select::new()
     ///         .get(source, Result::ok)
     ///         .put(&output, &mut pending, |done| { done.unwrap(); None })
-    ///         .try_select();
-    ///     if let Ok(Some(item)) = got {
-    ///         pending = Some(item);
+    ///         .try_select()
+    ///         .ok()
+    ///         .flatten();
+    ///     if got.is_some() {
+    ///         pending = got;
     ///     }
     /// }
     /// assert_eq!((output.get(), pending), (Ok(1), Some(2)));

@@ -18,7 +18,7 @@ pub(crate) mod lot;
 mod mapped;
 pub(crate) mod report;
 mod request;
-mod spin;
+pub(crate) mod spin;
 mod waiter;
 
 pub use cancel::CancelToken;

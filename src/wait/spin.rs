@@ -48,6 +48,26 @@ const TURNS_ALIKE: usize = 2;
 /// It doubles so often.
 const DOUBLINGS: usize = 3;
 
+#[cfg(not(loom))]
+fn is_modelled() -> bool {
+    false
+}
+#[cfg(loom)]
+fn is_modelled() -> bool {
+    LOOKS_FIRST.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref LOOKS_FIRST: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+}
+
+/// From now on, in this execution of a model, a spin has one turn.
+#[cfg(loom)]
+pub(crate) fn look_first() {
+    LOOKS_FIRST.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
 /// One wait's stock of turns.
 pub(crate) struct Spin<'l> {
     limit: &'l Limit<'l>,
@@ -76,7 +96,7 @@ impl<'l> Spin<'l> {
                 Awaited::Traffic => LEAST_IN_TRAFFIC,
             },
             began: None,
-            is_over: cpus() == 1,
+            is_over: cpus() == 1 && !is_modelled(),
         }
     }
 
@@ -84,6 +104,11 @@ impl<'l> Spin<'l> {
     pub(crate) fn turn(&mut self) -> bool {
         if self.is_over {
             return false;
+        }
+        if cfg!(loom) {
+            // One look, and what the others do until then is for the model to vary.
+            self.is_over = true;
+            return true;
         }
         let turn = self.turn;
         self.turn += 1;
