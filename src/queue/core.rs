@@ -590,11 +590,13 @@ impl<D: Discipline> Shared<D> {
     /// already given or held out.
     pub(super) fn hand_over(&self, item: D::Item) -> Result<(), PutError<D::Item>> {
         let done = lot::line(self.address(Side::Getters), |line| {
+            // Before the short lock is taken: there may be many.
+            let parked = line.count();
             let mut state = self.state.lock();
             if self.is_shut.load(Ordering::Relaxed) {
                 return Err(PutError::ShutDown(item));
             }
-            let waiting = line.count() + self.awake(Side::Getters);
+            let waiting = parked + self.awake(Side::Getters);
             // Whoever has been held out something for has a getter to come first.
             if state.items.len() + state.offered() >= waiting {
                 return Err(PutError::Full(item));
