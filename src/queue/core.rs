@@ -647,11 +647,13 @@ impl<D: Discipline> Shared<D> {
     /// hold items out, who were here before.
     pub(super) fn hand_over(&self, item: D::Item) -> Result<(), PutError<D::Item>> {
         let done = lot::line(self.address(Side::Getters), |line| {
+            // Before the short lock is taken: there may be many.
+            let parked = line.count();
             let mut state = self.state.lock();
             if self.is_shut.load(Ordering::Relaxed) {
                 return Err(PutError::ShutDown(item));
             }
-            let waiting = line.count() + self.awake(Side::Getters);
+            let waiting = parked + self.awake(Side::Getters);
             let offered = state.offered();
             let is_overtaking = offered > 0 && state.items.len() + offered >= waiting;
             let called = match is_overtaking {

@@ -6,9 +6,13 @@ use std::time::Instant;
 /// What a [`BlockingQueue`](super::BlockingQueue) keeps its items in: it decides which one leaves next.
 ///
 /// Its methods run under the queue's own short lock, so they should be quick and must not use the same queue.
-/// They may panic: the panic reaches the caller of the operation, and the queue goes on with whatever
-/// the discipline then contains. What an operation has taken out by then is dropped: that can be items of a
-/// batch. `len`, `is_ready` and `next_due` must not panic, and `len` must not change but by the other methods.
+/// `push`, `pop` and `take_all` may panic: the panic reaches the caller of the operation, and the queue goes on
+/// with whatever the discipline then contains. An item that is dropped by the panic is dropped under the lock,
+/// so its destructor must not use the same queue either. A `get_many` in which a `pop` panics loses what it has
+/// taken by then, a `put_many` what it has not put yet.
+///
+/// The others must not panic: they are asked whenever the lock is released. If one does, those who wait
+/// may not be woken, or the process aborts. `len` must not change but by `push` and `pop`.
 ///
 /// ```
 /// use latchwork::queue::{BlockingQueue, Discipline};

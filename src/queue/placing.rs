@@ -142,7 +142,8 @@ impl<'q, D: Discipline, P: Place<D>> Placing<'q, D, P> {
 
     /// Puts an item without blocking a thread.
     ///
-    /// Dropping the future before it resolves drops the item: it has not been put.
+    /// Dropping the future before it resolves drops the item: it has not been put. (At a rendezvous it may have
+    /// been taken since the last poll; then it has been put.)
     #[track_caller]
     pub fn put_async(
         &self,

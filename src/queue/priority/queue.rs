@@ -18,7 +18,9 @@ use std::future::Future;
 /// # Panics
 ///
 /// A comparison that panics in an operation leaves the queue as it was and the lock free; an item that was
-/// about to be put is dropped with the panic.
+/// about to be put is dropped with the panic, and still under the lock: its destructor must not use this
+/// queue. Of several items at once, what `put_many` had put by then is in, the rest is dropped; what
+/// `get_many` had taken by then is dropped.
 ///
 /// # Cost
 ///
