@@ -3,7 +3,9 @@
 mod common;
 
 use common::{block_on, counting_waker, poll, watchdog};
-use latchwork::queue::{BlockingQueue, DelayQueue, Delayed, Discipline, GetError, PutError};
+use latchwork::queue::{
+    BlockingQueue, DelayQueue, Delayed, Discipline, GetError, PutError, Ticket,
+};
 use latchwork::{CancelToken, Shutdown, debug};
 use proptest::prelude::*;
 use std::pin::pin;
@@ -234,6 +236,50 @@ fn a_draining_shutdown_waits_for_what_is_not_due() {
         });
         assert_eq!(queue.get(), Err(GetError::ShutDown));
     });
+}
+
+#[test]
+fn who_takes_the_last_item_after_a_shutdown_tells_the_others() {
+    watchdog(LIMIT, "who_takes_the_last_item", || {
+        let takes: [fn(&DelayQueue<u8>, &Ticket); 3] = [
+            |queue, last| assert!(queue.reset(last, Instant::now()).is_some()),
+            |queue, last| assert!(queue.cancel(last).is_some()),
+            |queue, _| assert_eq!(queue.drain().len(), 1),
+        ];
+        for take in takes {
+            let queue = DelayQueue::unbounded();
+            let last = queue.ticketed().put(Delayed::after(HOUR, 1)).unwrap();
+            assert!(queue.shutdown(Shutdown::Drain).is_empty());
+            thread::scope(|s| {
+                let line = line!() + 1;
+                let get = || queue.get();
+                let getters = [(); 4].map(|()| s.spawn(get));
+                until_waiting(line, 4);
+                take(&queue, &last);
+                let got = getters.map(|getter| getter.join().unwrap());
+                let refused = got.into_iter().filter_map(Result::err);
+                assert!(refused.clone().count() >= 3);
+                assert!(refused.into_iter().all(|why| why == GetError::ShutDown));
+            });
+        }
+    });
+}
+
+/// Not one by the other: a task may be polled late.
+#[test]
+fn every_task_is_told_when_nothing_is_left_after_a_shutdown() {
+    let queue = DelayQueue::unbounded();
+    let last = queue.ticketed().put(Delayed::after(HOUR, 1)).unwrap();
+    assert!(queue.shutdown(Shutdown::Drain).is_empty());
+    let (waker, woken) = counting_waker();
+    let (mut first, mut second) = (pin!(queue.get_async()), pin!(queue.get_async()));
+    assert!(poll(first.as_mut(), &waker).is_pending());
+    assert!(poll(second.as_mut(), &waker).is_pending());
+    assert!(queue.cancel(&last).is_some());
+    assert_eq!(woken.load(Ordering::SeqCst), 2);
+    let nothing = Poll::Ready(Err(GetError::ShutDown));
+    assert_eq!(poll(second, &waker), nothing);
+    assert_eq!(poll(first, &waker), nothing);
 }
 
 /// Waits until somebody is parked at this line, or it is too late for that.

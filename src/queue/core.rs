@@ -276,20 +276,24 @@ impl<D: Discipline> Held<'_, D> {
     /// else calls for the same thing.
     fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
+        let mut has_items = false;
         for side in [Side::Getters, Side::Putters] {
             if !self.is_marked(side) {
                 continue;
             }
-            plan.call[side as usize] = if self.is_short_of(side, 0) {
+            // Asked once: what becomes due meanwhile has neither been called for nor set the alarm.
+            let things = self.things_for(side);
+            has_items |= side == Side::Getters && things > 0;
+            plan.call[side as usize] = if self.shared.awake(side) < things.min(cpus()) {
                 self.shared.wake_up(side);
                 Call::Next
-            } else if self.things_for(side) > 0 && lot::is_time_to_look() {
+            } else if things > 0 && lot::is_time_to_look() {
                 Call::Overdue
             } else {
                 Call::Nobody
             };
         }
-        if D::IS_TIMED && self.is_marked(Side::Getters) && !self.items.is_ready() {
+        if D::IS_TIMED && self.is_marked(Side::Getters) && !has_items {
             plan.sets_alarm = self.items.next_due() != self.alarm;
         }
         if std::mem::take(&mut self.has_finished) {
@@ -298,6 +302,7 @@ impl<D: Discipline> Held<'_, D> {
         if std::mem::take(&mut self.has_taken) {
             plan.taken = self.offers.as_ref().map(|offers| offers.taken());
         }
+        plan.ends_gets = self.is_shut() && self.items.is_empty() && self.is_marked(Side::Getters);
         plan
     }
 }
@@ -319,6 +324,9 @@ struct Plan {
     taken: Option<usize>,
     /// Set the alarm for what is due next.
     sets_alarm: bool,
+    /// Tell the getters that nothing will come any more. All of them: a task may be polled late, so none
+    /// can be left to tell the next.
+    ends_gets: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -384,6 +392,9 @@ impl<D: Discipline> Held<'_, D> {
         }
         if plan.sets_alarm {
             shared.set_alarm();
+        }
+        if plan.ends_gets {
+            shared.tell_side(Side::Getters);
         }
     }
 }
@@ -618,12 +629,15 @@ impl<D: Discipline> Shared<D> {
 
     /// Everybody who waits tries again and finds out what has happened; after a shutdown.
     pub(super) fn tell_all(&self) {
-        for side in [Side::Getters, Side::Putters] {
-            lot::line(self.address(side), |line| {
-                line.grant_where(|_| Some(TOLD));
-                self.unmark_if_empty(line, side.mark());
-            });
-        }
+        self.tell_side(Side::Getters);
+        self.tell_side(Side::Putters);
+    }
+
+    fn tell_side(&self, side: Side) {
+        lot::line(self.address(side), |line| {
+            line.grant_where(|_| Some(TOLD));
+            self.unmark_if_empty(line, side.mark());
+        });
     }
 
     /// At a rendezvous: gives an item to one of the getters who wait.

@@ -3,6 +3,7 @@
 use super::Discipline;
 use super::core::{CALLED, Held, Shared, Side};
 use crate::GaveUp;
+use crate::panic::contain;
 use crate::platform::spin_hint;
 use crate::wait::lot::Line;
 use crate::wait::{Awaited, Kind, Limit, Request, wait, wait_for_ever};
@@ -171,9 +172,11 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
     }
 
     /// What will be due is only known to be waited for from now on: releasing the lock sets the alarm.
+    ///
+    /// It asks the discipline, whose panic must not get out: the node is in the line.
     fn parked(&mut self) {
         if D::IS_TIMED && O::SIDE == Side::Getters {
-            drop(self.shared.lock());
+            contain(|| drop(self.shared.lock()));
         }
     }
 
@@ -206,7 +209,7 @@ impl<D: Discipline, O: Operation<D>> Drop for QueueRequest<'_, D, O> {
     #[inline]
     fn drop(&mut self) {
         self.operation.withdraw(self.shared);
-        // Still counted if the discipline has panicked.
+        // Still counted if the discipline has panicked in an attempt: somebody else is to be called.
         if self.is_awake {
             self.resign();
         }

@@ -112,19 +112,31 @@ pub(crate) fn let_time_pass() {
 }
 
 /// While a called waiter is trying, nobody else is called. Every so often whoever lets go looks at the
-/// line all the same.
+/// line all the same: once in so many times.
 const LOOK_EVERY: u32 = if cfg!(loom) { 2 } else { 64 };
 
 thread_local! {
-    static TIMES: Cell<u32> = const { Cell::new(0) };
+    static DICE: Cell<u32> = const { Cell::new(1) };
 }
 
 /// True once in a while: often enough to find who is overdue in time, too rarely to cost anything.
+///
+/// At random: a thread that goes round and asks at several words in turn must hear it at each of them. Of
+/// every 64th time two words would share none: that is always at the second.
 pub(crate) fn is_time_to_look() -> bool {
-    TIMES.with(|times| {
-        times.set(times.get().wrapping_add(1));
-        times.get().is_multiple_of(LOOK_EVERY)
+    DICE.with(|dice| {
+        let last = dice.get();
+        let next = if cfg!(loom) { !last } else { xorshift(last) };
+        dice.set(next);
+        next < u32::MAX / LOOK_EVERY
     })
+}
+
+/// George Marsaglia's: goes through all numbers but 0.
+fn xorshift(mut x: u32) -> u32 {
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^ x << 5
 }
 
 type Wakes = SmallVec<[Wake; 4]>;
@@ -449,6 +461,20 @@ mod tests {
         let meets = |address: &usize| std::ptr::eq(bucket(*address), bucket(first));
         let second = (1..1 << 20).map(|n| first - 4 * n).find(meets);
         [first, second.expect("a thousandth of them")]
+    }
+
+    #[test]
+    fn whoever_asks_is_told_to_look_once_in_a_while() {
+        const TIMES: usize = 20_000;
+        let expected = TIMES / LOOK_EVERY as usize;
+        for places in 1..20 {
+            let mut looks = vec![0; places];
+            for n in 0..places * TIMES {
+                looks[n % places] += usize::from(is_time_to_look());
+            }
+            let is_fair = |looks: &usize| (expected / 2..expected * 2).contains(looks);
+            assert!(looks.iter().all(is_fair), "{places} places: {looks:?}");
+        }
     }
 
     #[test]
