@@ -2,8 +2,9 @@
 //! panic: as std's of the same kind.
 
 use latchwork::queue::{
-    DelayQueue, Drain, Fifo, GetError, IntoIter, Iter, LifoQueue, Prioritized, PriorityQueue,
-    PutError, Queue, Receiver, Sender, SimpleQueue, Stats, Task, Ticket, TryIter,
+    AtFront, DelayQueue, Delayed, Drain, Fifo, GetError, IntoIter, Iter, Lifo, LifoQueue, Placing,
+    Prioritized, PriorityQueue, PutError, Queue, Receiver, ReceiverIter, Sender, SimpleQueue,
+    SimpleTryIter, Stats, Task, TaskDoneError, Ticket, TryIter,
 };
 use latchwork::sync::{
     Barrier, BarrierWait, Latch, Lazy, NoAction, Once, OwnedWaitToken, SetError, WaitGroup,
@@ -11,6 +12,8 @@ use latchwork::sync::{
 };
 use latchwork::thread::JoinHandle;
 use std::cell::Cell;
+use std::error::Error;
+use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
@@ -41,6 +44,8 @@ type Local = Cell<u8>;
 type Bound = MutexGuard<'static, u8>;
 /// Neither.
 type Neither = Rc<u8>;
+/// Shows nothing of itself.
+struct Opaque;
 
 type Action<T> = fn(T);
 
@@ -129,6 +134,24 @@ fn a_queue_can_be_used_after_a_panic() {
     assert!(is!(DelayQueue<Local>: UnwindSafe, RefUnwindSafe));
     assert!(is!(Sender<Fifo<Local>>: UnwindSafe, RefUnwindSafe));
     assert!(is!(Receiver<Fifo<Local>>: UnwindSafe, RefUnwindSafe));
+}
+
+/// Whatever the items are: a queue shows how it stands, not what is in it.
+#[test]
+fn everything_of_a_queue_can_be_shown() {
+    assert!(is!(Queue<Opaque>: Debug) && is!(LifoQueue<Opaque>: Debug));
+    assert!(is!(PriorityQueue<Prioritized<u8, Opaque>>: Debug) && is!(DelayQueue<Opaque>: Debug));
+    assert!(is!(SimpleQueue<Opaque>: Debug) && is!(PutError<Opaque>: Debug, Error));
+    assert!(is!(Sender<Fifo<Opaque>>: Debug) && is!(Receiver<Fifo<Opaque>>: Debug));
+    assert!(is!(Iter<'static, Fifo<Opaque>>: Debug) && is!(TryIter<'static, Fifo<Opaque>>: Debug));
+    assert!(is!(IntoIter<Fifo<Opaque>>: Debug) && is!(Drain<Fifo<Opaque>>: Debug));
+    assert!(is!(ReceiverIter<Fifo<Opaque>>: Debug) && is!(SimpleTryIter<'static, Opaque>: Debug));
+    assert!(is!(Placing<'static, Fifo<Opaque>, AtFront>: Debug));
+    assert!(is!(Ticket: Debug) && is!(Stats: Debug));
+    assert!(is!(GetError: Debug, Error) && is!(TaskDoneError: Debug, Error));
+    // These are their items, with something around.
+    assert!(is!(Task<Fifo<u8>>: Debug) && is!(Fifo<u8>: Debug) && is!(Lifo<u8>: Debug));
+    assert!(is!(Prioritized<u8, u8>: Debug) && is!(Delayed<u8>: Debug));
 }
 
 /// There is no way through a queue between processes but `ipc`: row Q34.

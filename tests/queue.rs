@@ -34,7 +34,10 @@ fn first_in_first_out() {
     assert!(queue.is_full());
     assert_eq!((0..3).map(|_| queue.try_get().unwrap()).sum::<i32>(), 3);
     assert_eq!(queue.try_get(), Err(GetError::Empty));
-    assert_eq!(Queue::<u8>::unbounded().capacity(), None);
+    let unbounded = Queue::unbounded();
+    unbounded.put_many(0..5000).unwrap();
+    assert_eq!((unbounded.capacity(), unbounded.len()), (None, 5000));
+    assert!(!unbounded.is_full());
 }
 
 #[test]
@@ -92,6 +95,33 @@ fn limits_give_the_item_back() {
             assert_eq!(putter.join().unwrap(), Err(PutError::Cancelled(2)));
         });
         assert_eq!(queue.get_within(Duration::ZERO), Ok(1), "zero polls");
+    });
+}
+
+/// Row Q10: the limit is for the whole call, however often it was woken in vain meanwhile.
+#[test]
+fn a_limit_is_for_all_wake_ups_together() {
+    watchdog(LIMIT, "a_limit_is_for_all_wake_ups", || {
+        let queue = Queue::bounded(1);
+        let limit = Duration::from_millis(50);
+        thread::scope(|s| {
+            let getter = s.spawn(|| {
+                let begin = Instant::now();
+                let got = queue.get_within(limit);
+                assert!(got.is_ok() || begin.elapsed() >= limit);
+                got
+            });
+            let mut taken_back = 0;
+            while !getter.is_finished() {
+                queue.put(1).unwrap();
+                taken_back += usize::from(queue.try_get().is_ok());
+            }
+            match getter.join().unwrap() {
+                Ok(item) => assert_eq!(item, 1),
+                Err(why) => assert!(why == GetError::TimedOut && taken_back > 0),
+            }
+        });
+        assert_eq!(queue.try_get(), Err(GetError::Empty));
     });
 }
 

@@ -214,6 +214,35 @@ fn an_end_that_is_dropped_by_a_panic_counts_as_gone() {
     });
 }
 
+/// It keeps the queue open, but is dropped with the others' items, and not under the lock.
+#[test]
+fn an_item_that_is_itself_a_sender_goes_with_the_last_receiver() {
+    watchdog(LIMIT, "an_item_that_is_itself_a_sender", || {
+        struct Order {
+            reply_to: Sender<Fifo<Order>>,
+            _held: Arc<()>,
+        }
+        let held = Arc::new(());
+        let (sender, receiver) = Queue::<Order>::unbounded().ends();
+        for reply_to in [sender.clone(), sender.clone()] {
+            let order = Order {
+                reply_to,
+                _held: Arc::clone(&held),
+            };
+            sender.put(order).unwrap();
+        }
+        drop(sender);
+        let order = receiver.get().unwrap();
+        assert!(!order.reply_to.queue().is_shutdown());
+        drop(receiver);
+        assert_eq!(Arc::strong_count(&held), 2, "but for the one that was got");
+        let reply_to = order.reply_to.clone();
+        assert!(reply_to.put(order).is_err());
+        drop(reply_to);
+        assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
+
 /// `put("EOF")`, one for each consumer, is what this is instead of.
 #[test]
 fn a_pool_of_workers_ends_when_there_is_no_more_work() {

@@ -200,21 +200,24 @@ fn a_task_that_panics_when_it_was_called_calls_the_next() {
 #[test]
 fn a_shutdown_that_fails_has_shut_it_down_and_told_everybody() {
     watchdog(LIMIT, "a_shutdown_that_fails", || {
-        let (queue, plan) = failing(3);
-        queue.put_many([1, 2, 3]).unwrap();
-        thread::scope(|s| {
-            let putter = parked(s, || queue.put(4));
-            let joiner = parked(s, || queue.join());
-            plan.pop.store(2, Ordering::SeqCst);
-            panics(|| queue.shutdown(Shutdown::Immediate));
-            assert_eq!(putter.join().unwrap(), Err(PutError::ShutDown(4)));
-            assert!(queue.is_shutdown());
-            // The first had been taken out.
-            assert_eq!((queue.len(), queue.unfinished()), (2, 2));
-            assert_eq!(queue.shutdown(Shutdown::Immediate), [2, 3]);
-            joiner.join().unwrap();
-        });
-        assert_eq!(queue.get(), Err(GetError::ShutDown));
+        // It may fail before there is room, which would call the putter anyway, or after.
+        for taken in 0..3 {
+            let (queue, plan) = failing(3);
+            queue.put_many([1, 2, 3]).unwrap();
+            thread::scope(|s| {
+                let putter = parked(s, || queue.put(4));
+                let joiner = parked(s, || queue.join());
+                plan.pop.store(taken + 1, Ordering::SeqCst);
+                panics(|| queue.shutdown(Shutdown::Immediate));
+                assert_eq!(putter.join().unwrap(), Err(PutError::ShutDown(4)));
+                assert!(queue.is_shutdown());
+                assert_eq!((queue.len(), queue.unfinished()), (3 - taken, 3 - taken));
+                let left = queue.shutdown(Shutdown::Immediate);
+                assert_eq!(left, [1, 2, 3][taken..]);
+                joiner.join().unwrap();
+            });
+            assert_eq!(queue.get(), Err(GetError::ShutDown));
+        }
     });
 }
 

@@ -231,6 +231,28 @@ fn a_put_that_gives_up_takes_its_item_back() {
     });
 }
 
+/// The item may be taken between the cancellation and the moment the putter learns of it: then it was put.
+#[test]
+fn a_put_that_is_cancelled_while_its_item_is_taken_was_put() {
+    watchdog(LIMIT, "cancelled_while_its_item_is_taken", || {
+        let hatch = Queue::bounded(0);
+        for _ in 0..300 {
+            let (one, many) = (CancelToken::new(), CancelToken::new());
+            thread::scope(|s| {
+                let putter = parked(s, || hatch.put_within(1, &one));
+                one.cancel();
+                let got = hatch.try_get();
+                assert_eq!(got.is_ok(), putter.join().unwrap().is_ok());
+                let putter = parked(s, || hatch.put_many_within([1], &many));
+                many.cancel();
+                let got = hatch.try_get();
+                assert_eq!(got.is_ok(), putter.join().unwrap().is_ok());
+            });
+        }
+        assert_eq!(hatch.try_get(), Err(GetError::Empty));
+    });
+}
+
 #[test]
 fn a_batch_goes_from_hand_to_hand_and_comes_back_from_where_it_was() {
     watchdog(LIMIT, "a_batch_goes_from_hand_to_hand", || {

@@ -104,9 +104,12 @@ fn a_join_returns_although_there_is_new_work() {
             });
             ready(future.as_mut());
             assert!(!queue.try_join());
-            let late = pending(queue.join_async());
+            // Begun, but not polled yet.
+            let late = queue.join_async();
             queue.task_done().unwrap();
+            queue.put(3).unwrap();
             ready(late);
+            queue.task_done().unwrap();
         }
     });
 }

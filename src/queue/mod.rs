@@ -7,6 +7,7 @@
 //! | first in, first out, with a put that takes no lock, and nothing else | [`SimpleQueue`] |
 //! | the smallest first, or by priority | [`PriorityQueue`] |
 //! | each item from an instant on | [`DelayQueue`] |
+//! | to be shut down when one side has gone | the [`ends`](BlockingQueue::ends) of any of them but the simple one |
 //! | an order of your own | [`BlockingQueue`] with a [`Discipline`] |
 //!
 //! Python's `maxsize=0` means no bound; here that is `Queue::unbounded()`, and `Queue::bounded(0)` is a

@@ -6,6 +6,7 @@ use super::request::QueueRequest;
 use super::{Discipline, Fifo, PutError};
 use crate::Limit;
 use crate::wait::WaitFuture;
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
@@ -63,11 +64,19 @@ impl<T> Place<Fifo<T>> for AtFront {
 /// Puts items in another place than their turn, with the faces of a queue's own put.
 ///
 /// From [`Queue::at_front`](super::Queue::at_front) and its like.
-#[derive(Debug)]
 #[must_use = "it puts nothing by itself"]
 pub struct Placing<'q, D: Discipline, P> {
     queue: &'q super::BlockingQueue<D>,
     place: P,
+}
+
+impl<D: Discipline, P: fmt::Debug> fmt::Debug for Placing<'_, D, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Placing")
+            .field("queue", self.queue)
+            .field("place", &self.place)
+            .finish()
+    }
 }
 
 impl<'q, D: Discipline, P: Place<D>> Placing<'q, D, P> {

@@ -259,9 +259,14 @@ impl<T> fmt::Debug for SimpleQueue<T> {
 }
 
 /// Takes items until there is none. From [`SimpleQueue::try_iter`].
-#[derive(Debug)]
 pub struct SimpleTryIter<'a, T> {
     queue: &'a SimpleQueue<T>,
+}
+
+impl<T> fmt::Debug for SimpleTryIter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SimpleTryIter").field(self.queue).finish()
+    }
 }
 
 impl<T> Iterator for SimpleTryIter<'_, T> {

@@ -33,7 +33,7 @@ pub enum Awaited {
     Traffic,
 }
 
-/// Turns made of so many pauses, of about 10 ns each.
+/// Turns made of so many pauses, of about 10 ns each; 0 is a yield.
 const FOR_HELD: &[u8] = &[32, 48];
 const FOR_NEWS: &[u8] = &[4, 8];
 const FOR_TRAFFIC: &[u8] = &[4, 4, 8, 8, 0, 16, 16, 0, 32, 32, 0, 64];
@@ -83,10 +83,12 @@ pub(crate) struct Spin<'l> {
 impl<'l> Spin<'l> {
     /// A new stock, for a wait that does not outlast `limit`.
     pub(crate) fn new(awaited: Awaited, limit: &'l Limit<'l>) -> Spin<'l> {
+        let is_over = cpus() == 1;
         Spin {
             limit,
             turn: 0,
             pauses: match awaited {
+                _ if is_over => &[],
                 Awaited::Held => FOR_HELD,
                 Awaited::News => FOR_NEWS,
                 Awaited::Traffic => FOR_TRAFFIC,
@@ -101,22 +103,26 @@ impl<'l> Spin<'l> {
     }
 
     /// Passes a moment. False when it is time to sleep.
+    #[inline]
     pub(crate) fn turn(&mut self) -> bool {
+        match self.pauses.get(self.turn) {
+            Some(&pauses) if pauses > 0 => {
+                self.turn += 1;
+                (0..pauses).for_each(|_| spin_hint());
+                true
+            }
+            _ => self.turn_of_yields(),
+        }
+    }
+
+    fn turn_of_yields(&mut self) -> bool {
         if self.is_over {
             return false;
         }
-        if cfg!(loom) {
-            // One look, and what the others do until then is for the model to vary.
-            self.is_over = true;
-            return true;
-        }
         let turn = self.turn;
         self.turn += 1;
-        if let Some(&pauses) = self.pauses.get(turn) {
-            if pauses == 0 {
-                yield_now();
-            }
-            (0..pauses).for_each(|_| spin_hint());
+        if turn < self.pauses.len() {
+            yield_now();
             return true;
         }
         let now = Instant::now();
