@@ -166,6 +166,25 @@ fn task_is_called_for_one_of_a_batch() {
 }
 
 #[test]
+fn task_gets_and_is_kept() {
+    model(
+        "queue: a task has got its item and its future is still there when the next item comes",
+        || {
+            let queue = Queue::unbounded();
+            let other = queue.clone();
+            let mut task = Box::pin(other.get_async());
+            assert!(poll_once(task.as_mut()).is_pending());
+            let thread = beside(&queue, |queue| queue.get().unwrap());
+            queue.put(1).unwrap();
+            let got = poll_once(task.as_mut());
+            queue.put(2).unwrap();
+            let item = thread.join().unwrap();
+            assert!(got.is_pending() || item == 2);
+        },
+    );
+}
+
+#[test]
 fn called_and_out_of_time() {
     model(
         "queue: a called getter finds nothing and is out of time as the next item comes",
