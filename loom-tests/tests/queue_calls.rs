@@ -161,6 +161,10 @@ fn task_is_called_for_one_of_a_batch() {
             queue.put_many([1, 2]).unwrap();
             thread.join().unwrap();
             assert!(poll_once(task.as_mut()).is_ready());
+            // And the count of who is awake is right again.
+            let thread = beside(&queue, |queue| queue.get().unwrap());
+            queue.put(3).unwrap();
+            assert_eq!(thread.join().unwrap(), 3);
         },
     );
 }
