@@ -422,3 +422,17 @@ fn for_two_items_two_are_called_though_the_first_one_is_a_task() {
         assert_eq!(got, Poll::Ready(Ok(2)));
     });
 }
+
+#[test]
+fn a_dropped_put_that_was_taken_leaves_the_offer_behind_it_alone() {
+    let queue = Queue::bounded(0);
+    assert_eq!(queue.try_put(0), Err(PutError::Full(0)), "nobody waits");
+    let (mut first, mut second) = (Box::pin(queue.put_async(1)), Box::pin(queue.put_async(2)));
+    assert!(common::poll(first.as_mut(), Waker::noop()).is_pending());
+    assert!(common::poll(second.as_mut(), Waker::noop()).is_pending());
+    assert_eq!(queue.try_get(), Ok(1));
+    drop(first);
+    assert_eq!(queue.try_get(), Ok(2));
+    let put = common::poll(second.as_mut(), Waker::noop());
+    assert_eq!(put, Poll::Ready(Ok(())));
+}

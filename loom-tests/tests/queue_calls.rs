@@ -161,6 +161,29 @@ fn task_is_called_for_one_of_a_batch() {
             queue.put_many([1, 2]).unwrap();
             thread.join().unwrap();
             assert!(poll_once(task.as_mut()).is_ready());
+            // And the count of who is awake is right again.
+            let thread = beside(&queue, |queue| queue.get().unwrap());
+            queue.put(3).unwrap();
+            assert_eq!(thread.join().unwrap(), 3);
+        },
+    );
+}
+
+#[test]
+fn task_gets_and_is_kept() {
+    model(
+        "queue: a task has got its item and its future is still there when the next item comes",
+        || {
+            let queue = Queue::unbounded();
+            let other = queue.clone();
+            let mut task = Box::pin(other.get_async());
+            assert!(poll_once(task.as_mut()).is_pending());
+            let thread = beside(&queue, |queue| queue.get().unwrap());
+            queue.put(1).unwrap();
+            let got = poll_once(task.as_mut());
+            queue.put(2).unwrap();
+            let item = thread.join().unwrap();
+            assert!(got.is_pending() || item == 2);
         },
     );
 }

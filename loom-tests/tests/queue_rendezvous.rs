@@ -4,9 +4,9 @@
 mod beside;
 
 use beside::{beside, poll_once};
-use latchwork::Shutdown;
 use latchwork::model::Deadline;
 use latchwork::queue::{GetError, PutError, Queue};
+use latchwork::{Shutdown, debug};
 use latchwork_loom_tests::model;
 use loom::thread;
 use std::pin::pin;
@@ -117,6 +117,24 @@ fn try_put_against_a_getter() {
                 thread::yield_now();
             }
             assert_eq!(getter.join().unwrap(), Ok(1));
+        },
+    );
+}
+
+#[test]
+fn try_put_for_each_of_two_getters() {
+    model(
+        "rendezvous: two getters wait and two items are tried to be put in a row",
+        || {
+            let queue = Queue::bounded(0);
+            let getters = [(); 2].map(|()| beside(&queue, |queue| queue.get().unwrap()));
+            while debug::waits().len() < 2 {
+                thread::yield_now();
+            }
+            queue.try_put(1).unwrap();
+            queue.try_put(2).unwrap();
+            let got: i32 = getters.into_iter().map(|g| g.join().unwrap()).sum();
+            assert_eq!(got, 3);
         },
     );
 }

@@ -183,6 +183,7 @@ fn offer() {
         assert_eq!(putter.join().unwrap(), Err(PutError::ShutDown(1)));
         assert_eq!(task.join().unwrap(), Err(PutError::ShutDown(2)));
         assert_eq!(queue.unfinished(), 0);
+        assert_eq!(queue.try_put(3), Err(PutError::ShutDown(3)));
     });
 }
 
