@@ -49,8 +49,9 @@ impl Future for Told {
     type Output = &'static str;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&'static str> {
-        self.0.2.fetch_add(1, Ordering::SeqCst);
         *self.0.1.lock().unwrap() = Some(cx.waker().clone());
+        // After that: whoever sees the poll may wake at once.
+        self.0.2.fetch_add(1, Ordering::SeqCst);
         match self.0.0.load(Ordering::SeqCst) {
             true => Poll::Ready("told"),
             false => Poll::Pending,
