@@ -219,3 +219,22 @@ fn batch_against_a_time_out() {
         },
     );
 }
+
+#[test]
+fn two_try_puts_for_one_getter() {
+    model(
+        "queue: two putters that do not wait meet one getter at a rendezvous",
+        || {
+            let queue = Queue::bounded(0);
+            let getter = beside(&queue, |queue| queue.get().unwrap());
+            let other = beside(&queue, |queue| queue.try_put(1).is_ok());
+            let first = queue.try_put(2).is_ok();
+            let put = usize::from(first) + usize::from(other.join().unwrap());
+            assert!(put < 2, "there is one to take it");
+            if put == 0 {
+                queue.put(3).unwrap();
+            }
+            getter.join().unwrap();
+        },
+    );
+}
