@@ -36,8 +36,8 @@ fn two_queues_and_a_time_out() {
                 .map_err(|not_chosen| not_chosen.why);
             producer.join().unwrap();
             timer.join().unwrap();
-            for n in 0..2 {
-                assert_eq!(queues[n].len(), usize::from(chosen != Ok(n)));
+            for (n, queue) in queues.iter().enumerate() {
+                assert_eq!(queue.len(), usize::from(chosen != Ok(n)));
             }
         },
     );
