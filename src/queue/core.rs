@@ -65,6 +65,10 @@ impl Side {
 ///
 /// What a put or a get between two busy threads writes is in the first cache line, if the discipline is no
 /// larger than a `VecDeque`; with each line more that moves between the cores everything gets slower.
+///
+/// The atomics are all Relaxed: they are written under the short lock, whose release and acquire order what
+/// they tell of. Who reads them without it acts on nothing but a guess, and then takes the lock; a call that does
+/// not wait always takes it. For `awake` see [`Shared::wake_up`].
 #[repr(C, align(128))]
 pub(super) struct Shared<D: Discipline> {
     /// Items, those on offer included. Changed under the lock, and read without it by those who spin.
