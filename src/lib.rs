@@ -90,6 +90,7 @@ pub mod queue;
 pub mod select;
 pub mod sync;
 pub mod thread;
+pub mod time;
 
 pub use error::{GaveUp, Shutdown};
 pub use wait::{CancelToken, Limit};

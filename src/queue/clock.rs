@@ -5,80 +5,76 @@
 //! whoever takes an item calls the next as ever. A getter looks once more after it has parked, so whatever
 //! becomes due before that is seen by it, and what becomes due later rings for it.
 //!
-//! The place where getters wait lies in the bell, which lives until it has rung or the queue is gone: so
+//! The place where getters wait lies in the alarm, which lives until it has rung or the queue is gone: so
 //! the thread that rings needs to know nothing of the queue or of its items.
 
-#[cfg(not(loom))]
-mod real {
-    use crate::queue::core::{Spot, TOLD};
-    use crate::wait::alarm::{self, Alarm, Ring};
-    use crate::wait::lot;
-    use parking_lot::Mutex;
-    use std::sync::Arc;
-    use std::time::Instant;
+use super::core::{Spot, TOLD};
+use crate::platform::Mutex;
+use crate::wait::lot;
+use crate::wait::time::{self, Alarm, Ring};
+use std::sync::Arc;
+use std::time::Instant;
 
-    pub(crate) struct Clock {
-        bell: Arc<Bell>,
-        /// Dropped with the queue, and then it does not ring any more.
-        alarm: Mutex<Option<Alarm>>,
+pub(super) struct Clock {
+    alarm: Arc<Alarm<Bell>>,
+    /// By whose clock the alarm was set last.
+    set_by: Mutex<time::Clock>,
+}
+
+struct Bell {
+    getters: Spot,
+}
+
+impl Bell {
+    fn call(&self) {
+        lot::line(self.getters.address(), |line| {
+            while !line.grant_front(TOLD) && !line.is_empty() {}
+        });
+    }
+}
+
+impl Ring for Bell {
+    fn ring(this: Arc<Alarm<Bell>>) {
+        this.body.call();
     }
 
-    struct Bell {
-        getters: Spot,
-    }
+    /// Who waits for an item that is not due waits on, as for one that never is.
+    fn lost(_this: Arc<Alarm<Bell>>) {}
+}
 
-    impl Ring for Bell {
-        fn ring(&self) {
-            lot::line(self.getters.address(), |line| {
-                while !line.grant_front(TOLD) && !line.is_empty() {}
-            });
+impl Clock {
+    pub(super) fn new() -> Clock {
+        let clock = time::Clock::current();
+        if let Err(error) = clock.start() {
+            panic!("a queue with delays needs a thread, and has got none: {error}");
+        }
+        Clock {
+            alarm: Arc::new(Alarm::new(Bell {
+                getters: Spot::new(),
+            })),
+            set_by: Mutex::new(clock),
         }
     }
 
-    impl Clock {
-        pub(crate) fn new() -> Clock {
-            if let Err(error) = alarm::start() {
-                panic!("a queue with delays needs a thread, and has got none: {error}");
-            }
-            Clock {
-                bell: Arc::new(Bell {
-                    getters: Spot::new(),
-                }),
-                alarm: Mutex::new(None),
-            }
-        }
+    /// Where getters wait.
+    pub(super) fn getters(&self) -> usize {
+        self.alarm.body.getters.address()
+    }
 
-        /// Where getters wait.
-        pub(crate) fn getters(&self) -> usize {
-            self.bell.getters.address()
-        }
-
-        /// Sets the alarm for the instant that `next` tells, if any. One at a time asks and sets, so that
-        /// the last answer is the one that counts.
-        pub(crate) fn set(&self, next: impl FnOnce() -> Option<Instant>) {
-            let mut alarm = self.alarm.lock();
-            *alarm = next().map(|at| alarm::set(at, Arc::clone(&self.bell) as _));
+    /// Sets the alarm for the instant that `next` tells, if any, by the clock that the calling thread is on.
+    /// One at a time asks and sets, so that the last answer is the one that counts.
+    pub(super) fn set(&self, next: impl FnOnce() -> Option<Instant>) {
+        let mut set_by = self.set_by.lock();
+        set_by.timeline().disarm(&self.alarm);
+        if let Some(at) = next() {
+            *set_by = time::Clock::current();
+            set_by.timeline().arm(Arc::clone(&self.alarm), at);
         }
     }
 }
-#[cfg(not(loom))]
-pub(super) use real::Clock;
 
-/// There is no clock in a model.
-#[cfg(loom)]
-pub(super) enum Clock {}
-
-#[cfg(loom)]
-impl Clock {
-    pub(super) fn new() -> Clock {
-        panic!("there is no clock in a model");
-    }
-
-    pub(super) fn getters(&self) -> usize {
-        match *self {}
-    }
-
-    pub(super) fn set(&self, _next: impl FnOnce() -> Option<std::time::Instant>) {
-        match *self {}
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.set_by.lock().timeline().disarm(&self.alarm);
     }
 }

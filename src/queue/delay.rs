@@ -7,6 +7,7 @@
 use super::placing::{Place, Placing};
 use super::priority::{Heap, Ticket, Ticketed, keyed};
 use super::{BlockingQueue, Discipline, PREALLOCATED};
+use crate::wait::time;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -30,13 +31,13 @@ impl<T> Delayed<T> {
 
     /// `item`, after `delay` from now. A delay that is too long for the clock is a hundred years.
     pub fn after(delay: Duration, item: T) -> Delayed<T> {
-        let now = Instant::now();
+        let now = time::now();
         Delayed::at(now.checked_add(delay).unwrap_or_else(|| now + NEVER), item)
     }
 
     /// Can it be got by now?
     pub fn is_due(&self) -> bool {
-        self.at <= Instant::now()
+        self.at <= time::now()
     }
 }
 

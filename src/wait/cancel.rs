@@ -5,17 +5,20 @@
 //! grant. A waiter takes its decision out of the registry before that goes away, and firing holds the
 //! registry's lock while it touches decisions, so none is touched after its end.
 
-use super::Limit;
 use super::decision::{CANCELLED, Decision, why};
 use super::waiter::Wake;
+use super::{Limit, time};
 use crate::GaveUp;
 use crate::platform::Mutex;
 use crate::platform::atomic::{AtomicBool, Ordering};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::ptr;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Something that can end waits from outside. Fires once and stays fired.
@@ -35,6 +38,8 @@ struct Registry {
 
 enum Entry {
     Wait(*const Decision),
+    /// A task that awaits the cancellation itself.
+    Task(Waker),
     Child(Weak<Inner>),
 }
 
@@ -52,7 +57,6 @@ impl Canceller {
     }
 
     /// One that stands for a deadline: the waits it ends have timed out.
-    #[cfg(loom)]
     pub(crate) fn timer() -> Canceller {
         Canceller::new(super::decision::TIMED_OUT)
     }
@@ -89,6 +93,7 @@ impl Canceller {
                             wakes.extend(wake);
                         }
                     }
+                    Entry::Task(waker) => wakes.push(Wake::Task(waker)),
                     Entry::Child(child) => children.extend(child.upgrade()),
                 }
             }
@@ -139,6 +144,45 @@ impl Drop for Registration<'_> {
         if let Some(key) = self.key {
             self.canceller.remove(key);
         }
+    }
+}
+
+/// A task that awaits the cancellation. Its entry is gone when this is.
+struct Cancelled<'t> {
+    canceller: &'t Canceller,
+    key: Option<u64>,
+}
+
+impl Cancelled<'_> {
+    fn leave(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.canceller.remove(key);
+        }
+    }
+}
+
+impl Future for Cancelled<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.canceller.has_fired() {
+            return Poll::Ready(());
+        }
+        // The new one first: if its clone panics the old one is still there.
+        let waker = cx.waker().clone();
+        self.leave();
+        self.key = self.canceller.add(Entry::Task(waker));
+        match self.key {
+            Some(_) => Poll::Pending,
+            // It has fired meanwhile.
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Cancelled<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -267,6 +311,14 @@ impl CancelToken {
         self.sleep(&limit.into())
     }
 
+    /// Resolves when the token is cancelled.
+    pub fn wait_async(&self) -> impl Future<Output = ()> + '_ {
+        Cancelled {
+            canceller: self.canceller(),
+            key: None,
+        }
+    }
+
     /// Nobody grants this wait: it is the cancellation itself that is waited for.
     fn sleep(&self, limit: &Limit<'_>) -> Result<(), GaveUp> {
         if self.is_cancelled() {
@@ -286,7 +338,7 @@ impl CancelToken {
 
     /// This token with a deadline of `duration` from now, as a limit.
     pub fn within(&self, duration: Duration) -> Limit<'_> {
-        Limit::until(self, Instant::now().checked_add(duration))
+        Limit::until(self, time::now().checked_add(duration))
     }
 
     /// This token with a deadline, as a limit.

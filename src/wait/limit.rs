@@ -4,6 +4,7 @@
 use super::cancel::Canceller;
 use super::cancel::{CancelToken, Registration};
 use super::decision::Decision;
+use super::time;
 use crate::GaveUp;
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant};
 /// * A duration too long to be added to the clock, [`Duration::MAX`] first of all, means no limit.
 /// * An operation that can be done at once is done, even if the token has been cancelled already;
 ///   a call that would have to wait looks at the token first.
-/// * Time is the monotonic clock's; a deadline is never early. How late it is depends on the
+/// * Time is the monotonic clock's, or that of a [`ManualClock`](crate::time::ManualClock) that the calling
+///   thread is on; a deadline is never early. How late it is depends on the
 ///   system's timers, usually under 100 microseconds.
 ///
 /// ```
@@ -71,15 +73,15 @@ impl<'a> Limit<'a> {
             return Err(GaveUp::TimedOut);
         }
         match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => Err(GaveUp::TimedOut),
+            Some(deadline) if time::now() >= deadline => Err(GaveUp::TimedOut),
             _ => Ok(()),
         }
     }
 
-    /// As `check`, for whoever knows what time it is.
+    /// As `check`, for whoever knows what time it is by the machine's clock.
     pub(crate) fn is_reached(&self, now: Instant) -> bool {
-        self.token.is_some_and(CancelToken::is_cancelled)
-            || self.deadline.is_some_and(|deadline| now >= deadline)
+        let has_passed = |deadline| time::now_if_driven(now) >= deadline;
+        self.token.is_some_and(CancelToken::is_cancelled) || self.deadline.is_some_and(has_passed)
     }
 
     /// Does a wait under it end only when it gets what it wants?
@@ -89,6 +91,11 @@ impl<'a> Limit<'a> {
             return false;
         }
         self.deadline.is_none() && self.token.is_none()
+    }
+
+    /// Who can end it.
+    pub(crate) fn token(&self) -> Option<&'a CancelToken> {
+        self.token
     }
 
     /// The instant at which to give up.
@@ -111,7 +118,7 @@ impl<'a> Limit<'a> {
 impl From<Duration> for Limit<'_> {
     fn from(duration: Duration) -> Self {
         Limit {
-            deadline: Instant::now().checked_add(duration),
+            deadline: time::now().checked_add(duration),
             ..Limit::none()
         }
     }

@@ -7,8 +7,6 @@
 //! address, and exactly one compare-and-swap on a node decides whether its wait ended in a grant,
 //! a time-out or a cancellation.
 
-#[cfg(not(loom))]
-pub(crate) mod alarm;
 mod cancel;
 pub(crate) mod deadlock;
 pub(crate) mod decision;
@@ -19,6 +17,7 @@ mod mapped;
 pub(crate) mod report;
 mod request;
 pub(crate) mod spin;
+pub(crate) mod time;
 mod waiter;
 
 pub use cancel::CancelToken;

@@ -18,7 +18,8 @@ pub(crate) use futex::{Signal, WakeHandle};
 pub(crate) use park::{Signal, WakeHandle};
 pub(crate) use parking_lot::Mutex;
 pub(crate) use thread::{
-    cpus, nap, spawn_thread, spin_hint, thread_id, thread_local, thread_name, yield_now,
+    cpus, nap, sleep_exactly, spawn_thread, spin_hint, thread_id, thread_local, thread_name,
+    yield_now,
 };
 
 pub(crate) mod atomic {
