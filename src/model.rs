@@ -5,7 +5,10 @@ use crate::Limit;
 use crate::executor::{TaskFuture, TaskPromise, task_pair};
 use crate::platform::short::ShortLock;
 use crate::wait::Canceller;
+use crate::wait::time::{Alarm, Ring, Timeline};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// A deadline without a clock. Waits under it end as timed out when somebody calls `pass`.
 #[derive(Clone, Debug)]
@@ -65,6 +68,70 @@ pub fn watch_deadlocks() {
 /// in a spin: it takes many interleavings.
 pub fn look_first() {
     crate::wait::spin::look_first();
+}
+
+/// The machine's wheel, but for its clock: what is set has come.
+#[derive(Clone)]
+pub struct Turned(Arc<Timeline>);
+
+/// Counts how it ends.
+struct Counted {
+    rung: AtomicUsize,
+    lost: AtomicUsize,
+}
+
+impl Ring for Counted {
+    fn ring(this: Arc<Alarm<Counted>>) {
+        this.body.rung.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn lost(this: Arc<Alarm<Counted>>) {
+        this.body.lost.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An alarm on it.
+pub struct TurnedAlarm(Arc<Alarm<Counted>>);
+
+impl Turned {
+    /// Nobody turns it yet.
+    #[expect(clippy::new_without_default, reason = "a model says what it makes")]
+    pub fn new() -> Turned {
+        Turned(Arc::new(Timeline::of_the_machine()))
+    }
+
+    /// Does what the thread does that turns it, until it is stopped.
+    pub fn turn(&self) {
+        while self.0.turn_and_sleep() {}
+    }
+
+    /// Sets an alarm whose instant has come.
+    pub fn set(&self) -> TurnedAlarm {
+        let alarm = Arc::new(Alarm::new(Counted {
+            rung: AtomicUsize::new(0),
+            lost: AtomicUsize::new(0),
+        }));
+        self.0.arm(Arc::clone(&alarm), Instant::now());
+        TurnedAlarm(alarm)
+    }
+
+    /// Takes it out. True if it does not ring.
+    pub fn take_out(&self, alarm: &TurnedAlarm) -> bool {
+        self.0.disarm(&alarm.0)
+    }
+
+    /// Ends it.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+impl TurnedAlarm {
+    /// How often it has rung, and been lost.
+    pub fn ends(&self) -> (usize, usize) {
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        (of(&self.0.body.rung), of(&self.0.body.lost))
+    }
 }
 
 /// The lock that the other models replace by a mutex, around a number.

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 ///
 /// * [`now`](super::now) is the clock's time;
 /// * limits count by it: a wait under one ends when the clock is advanced past it;
-/// * timers ring while it is advanced, in the thread that does so, each at its instant and in their order;
+/// * timers ring while it is advanced, in the thread that does so, each at its instant and in their order; one that
+///   is set for an instant that has passed, as it is advanced again, be it by [`Duration::ZERO`];
 /// * items of a [`DelayQueue`](crate::queue::DelayQueue) become due by it.
 ///
 /// Only latchwork's calls go by it; what asks the machine (`Instant::now`, `std::thread::sleep`) does not, and

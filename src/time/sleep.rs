@@ -79,8 +79,12 @@ fn chime(
         let Some(at) = at else {
             return std::future::pending().await;
         };
-        if at > clock.now() {
-            let chime = SetChime::new(clock, at);
+        if at <= clock.now() {
+            return;
+        }
+        let chime = SetChime::new(clock, at);
+        // A clock that was advanced meanwhile rings only as it is advanced again.
+        if at > chime.clock.now() {
             chime.alarm.body.0.wait_async(place).await;
         }
     }

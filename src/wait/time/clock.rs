@@ -6,7 +6,7 @@
 
 use super::timeline::Timeline;
 use super::{Alarm, Ring};
-use crate::platform::{self, thread_local};
+use crate::platform::thread_local;
 use crate::wait::cancel::{Canceller, Registration};
 use crate::wait::decision::Decision;
 use std::cell::RefCell;
@@ -181,8 +181,8 @@ mod machine {
     fn start_thread() -> io::Result<()> {
         let mut is_running = IS_RUNNING.lock();
         if !*is_running {
-            platform::spawn_thread("latchwork-timer".to_owned(), || {
-                platform::sleep_exactly();
+            crate::platform::spawn_thread("latchwork-timer".to_owned(), || {
+                crate::platform::sleep_exactly();
                 while timeline().turn_and_sleep() {}
             })?;
             *is_running = true;

@@ -79,7 +79,7 @@ impl Timeline {
     }
 
     /// The machine's clock, beginning now.
-    pub(super) fn of_the_machine() -> Timeline {
+    pub(crate) fn of_the_machine() -> Timeline {
         Timeline::new(MACHINE, None)
     }
 
@@ -221,7 +221,7 @@ impl Timeline {
 
     /// Rings what is due by the machine's clock, and sleeps until the next is or an earlier one is set. False if
     /// that is not to be done any more.
-    pub(super) fn turn_and_sleep(&self) -> bool {
+    pub(crate) fn turn_and_sleep(&self) -> bool {
         let decision = Decision::new();
         let limit = match self.turn(Instant::now(), Some(&decision)) {
             Turn::Until(at) => Limit::from(at),
