@@ -14,7 +14,7 @@ mod sandbox;
 use allocations::allocations_in;
 use common::watchdog;
 use latchwork::{CancelToken, Limit};
-use operations::{ALONE, Operation, WAITS, Wait};
+use operations::{ALLOCATING, ALONE, Operation, Row, WAITS, Wait};
 use sandbox::Outcome;
 use std::hint::black_box;
 use std::sync::mpsc;
@@ -58,7 +58,9 @@ fn nobody_waiting_means_no_system_call() {
     const NAME: &str = "nobody_waiting_means_no_system_call";
     if let Some(name) = sandbox::asked_for() {
         sandbox::run(move || {
-            let mut operation = find(ALONE, &name).map_or_else(read_the_clock, |make| make());
+            let allocating = ALLOCATING.iter().map(|&(name, _, make)| (name, make));
+            let all: Vec<Row<Operation>> = ALONE.iter().copied().chain(allocating).collect();
+            let mut operation = find(&all, &name).map_or_else(read_the_clock, |make| make());
             operation();
             move || (0..OFTEN).for_each(|_| operation())
         });
@@ -67,7 +69,8 @@ fn nobody_waiting_means_no_system_call() {
         if !sandbox_works(NAME) {
             return;
         }
-        for (name, _) in ALONE {
+        let allocating = ALLOCATING.iter().map(|(name, ..)| name);
+        for name in ALONE.iter().map(|(name, _)| name).chain(allocating) {
             let outcome = sandbox::outcome_of(NAME, name);
             assert_eq!(outcome, Outcome::NoSystemCall, "{name}");
         }
@@ -165,6 +168,18 @@ fn nobody_waiting_means_no_allocation() {
             operation();
             let allocations = allocations_in(|| (0..OFTEN).for_each(|_| operation()));
             assert_eq!(allocations, 0, "{name}");
+        }
+    });
+}
+
+#[test]
+fn what_needs_memory_takes_no_more_than_it_says() {
+    watchdog(LIMIT, "what_needs_memory", || {
+        for (name, times, make) in ALLOCATING {
+            let mut operation = make();
+            operation();
+            let allocations = allocations_in(|| (0..OFTEN).for_each(|_| operation()));
+            assert_eq!(allocations, times * OFTEN, "{name}");
         }
     });
 }

@@ -233,3 +233,25 @@ impl<C: Course, P: Place> Job<C::Output> for Task<C, P> {
         }
     }
 }
+
+#[cfg(all(test, target_pointer_width = "64", not(loom)))]
+mod tests {
+    use super::super::place::Here;
+    use super::super::timer::Single;
+    use super::*;
+
+    /// The two counts of its `Arc` included.
+    fn taken<F: FnOnce() + Send + 'static>(_: &F) -> usize {
+        size_of::<Alarm<Task<Single<F>, Here>>>() + 2 * size_of::<usize>()
+    }
+
+    #[test]
+    fn a_timer_takes_64_bytes_beyond_what_its_function_has_captured() {
+        let word = 7_usize;
+        assert_eq!(taken(&move || drop([word])), 64 + size_of::<usize>());
+        let words = [7_usize; 5];
+        assert_eq!(taken(&move || drop([words])), 64 + size_of_val(&words));
+        // A pointer's worth for what it may return.
+        assert_eq!(taken(&|| ()), 64 + size_of::<usize>());
+    }
+}

@@ -5,6 +5,7 @@ use latchwork::executor::ThreadPoolExecutor;
 use latchwork::queue::{Discipline, GetError, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use latchwork::select::Select;
 use latchwork::sync::{Condition, Event, Lock, Semaphore};
+use latchwork::time::{ManualClock, Timer, sleep_async};
 use latchwork::{CancelToken, Limit};
 use std::future::pending;
 use std::pin::pin;
@@ -185,6 +186,21 @@ pub const ALONE: &[Row<Operation>] = &[
     }),
 ];
 
+/// Operations that need memory, but so many times and no more, and no system call.
+pub const ALLOCATING: &[(&str, usize, fn() -> Operation)] = &[
+    // What was set first is what the thread sleeps for.
+    ("Timer::after, reset, cancel", 1, || {
+        Box::new(|| {
+            let timer = Timer::after(HOUR, || ());
+            assert!(timer.reset(2 * HOUR));
+            assert!(timer.cancel().is_prevented());
+        })
+    }),
+    ("sleep_async, dropped", 1, || {
+        Box::new(|| assert!(poll(pin!(sleep_async(HOUR)), Waker::noop()).is_pending()))
+    }),
+];
+
 /// Never reached.
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -331,6 +347,15 @@ pub const WAITS: &[Row<Wait>] = &[
             wait: Box::new(move |limit| future.wait_within(limit).is_ok()),
             until_parked: None,
             grant: Box::new(|| assert!(event.set())),
+        }
+    }),
+    ("Timer", || {
+        let clock = ManualClock::new();
+        let timer = clock.run(|| Timer::after(HOUR, || ()));
+        Wait {
+            wait: Box::new(move |limit| timer.wait_within(limit).is_ok()),
+            until_parked: Some(Box::new(|| until_any_parked("Timer"))),
+            grant: Box::new(move || clock.advance(HOUR)),
         }
     }),
     ("CancelToken", || {
