@@ -72,7 +72,7 @@ pub fn look_first() {
 
 /// The machine's wheel, but for its clock: what is set has come.
 #[derive(Clone)]
-pub struct Turned(Arc<Timeline>);
+pub struct Turned(Arc<Timeline>, Instant);
 
 /// Counts how it ends.
 struct Counted {
@@ -97,7 +97,8 @@ impl Turned {
     /// Nobody turns it yet.
     #[expect(clippy::new_without_default, reason = "a model says what it makes")]
     pub fn new() -> Turned {
-        Turned(Arc::new(Timeline::of_the_machine()))
+        let before = Instant::now();
+        Turned(Arc::new(Timeline::of_the_machine()), before)
     }
 
     /// Does what the thread does that turns it, until it is stopped.
@@ -111,7 +112,7 @@ impl Turned {
             rung: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
         }));
-        self.0.arm(Arc::clone(&alarm), Instant::now());
+        self.0.arm(Arc::clone(&alarm), self.1);
         TurnedAlarm(alarm)
     }
 
@@ -120,9 +121,9 @@ impl Turned {
         self.0.disarm(&alarm.0)
     }
 
-    /// Ends it.
+    /// Ends it, and waits until nothing rings any more.
     pub fn stop(&self) {
-        self.0.stop();
+        self.0.stop_within(&Limit::none()).expect("without a limit");
     }
 }
 

@@ -354,10 +354,37 @@ fn stopped_as_an_alarm_is_set() {
                 })
             };
             wheel.stop();
+            // What is set from now on is lost at once.
+            assert_eq!(wheel.set().ends(), (0, 1));
             turning.join().unwrap();
             let (alarm, is_out) = setter.join().unwrap();
             let (rung, lost) = alarm.ends();
             assert_eq!(rung + lost + usize::from(is_out), 1);
+        },
+    );
+}
+
+#[test]
+fn stopped_as_an_alarm_rings() {
+    model(
+        "wheel: stopped by two as an alarm rings, which has rung by then or never does",
+        || {
+            let wheel = Turned::new();
+            let turning = {
+                let wheel = wheel.clone();
+                thread::spawn(move || wheel.turn())
+            };
+            let alarm = wheel.set();
+            let other = {
+                let wheel = wheel.clone();
+                thread::spawn(move || wheel.stop())
+            };
+            wheel.stop();
+            let ends = alarm.ends();
+            assert_eq!(ends.0 + ends.1, 1);
+            other.join().unwrap();
+            turning.join().unwrap();
+            assert_eq!(alarm.ends(), ends);
         },
     );
 }

@@ -10,10 +10,11 @@
 use super::alarm::{self, Alarm};
 use super::armed::Armed;
 use super::wheel::{Poll, Wheel};
-use crate::platform::ShortLock;
-use crate::wait::decision::{Decision, GRANTED};
+use crate::platform::{ShortLock, thread_id};
+use crate::wait::decision::{Decision, GRANTED, why};
 use crate::wait::waiter::Wake;
 use crate::{GaveUp, Limit};
+use smallvec::SmallVec;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,10 @@ struct State {
     sleeper: Option<Sleeper>,
     /// Nobody turns the wheel any more, and nothing is set.
     is_stopped: bool,
+    /// The thread that turns it.
+    turner: Option<u32>,
+    /// Who waits until it does not any more.
+    stoppers: SmallVec<[Stopper; 1]>,
 }
 
 /// Who turns the wheel, asleep.
@@ -53,6 +58,12 @@ struct Sleeper {
 // SAFETY: the decision is followed only under the lock, and alive as long as it is there: `sleep` takes it out,
 // under the same lock, before it goes away.
 unsafe impl Send for Sleeper {}
+
+/// Who waits until nothing rings any more.
+struct Stopper(*const Decision);
+
+// SAFETY: as of a sleeper: `stop_within` takes it out, under the lock, before it goes away.
+unsafe impl Send for Stopper {}
 
 /// What a turn has come to.
 pub(super) enum Turn {
@@ -73,6 +84,8 @@ impl Timeline {
                 now: 0,
                 sleeper: None,
                 is_stopped: false,
+                turner: None,
+                stoppers: SmallVec::new(),
             }),
             armed,
         }
@@ -222,11 +235,15 @@ impl Timeline {
     /// Rings what is due by the machine's clock, and sleeps until the next is or an earlier one is set. False if
     /// that is not to be done any more.
     pub(crate) fn turn_and_sleep(&self) -> bool {
+        self.state.lock().turner = Some(thread_id());
         let decision = Decision::new();
         let limit = match self.turn(Instant::now(), Some(&decision)) {
             Turn::Until(at) => Limit::from(at),
             Turn::Never => Limit::none(),
-            Turn::Stopped => return false,
+            Turn::Stopped => {
+                self.leave();
+                return false;
+            }
         };
         let _registered = Registered(self);
         decision.sleep(&limit);
@@ -273,6 +290,39 @@ impl Timeline {
         }
     }
 
+    /// As `stop`, and waits until what is just ringing has rung, unless that is what calls this.
+    pub(crate) fn stop_within(&self, limit: &Limit<'_>) -> Result<(), GaveUp> {
+        self.stop();
+        let decision = Decision::new();
+        {
+            let mut state = self.state.lock();
+            if state.turner.is_none_or(|turner| turner == thread_id()) {
+                return Ok(());
+            }
+            limit.check()?;
+            state.stoppers.push(Stopper(&decision));
+        }
+        let _registered = RegisteredStopper(self, &decision);
+        match decision.sleep(limit) {
+            GRANTED => Ok(()),
+            given_up => Err(why(given_up)),
+        }
+    }
+
+    /// The thread that turned it does not any more.
+    fn leave(&self) {
+        let mut wakes = SmallVec::<[Wake; 1]>::new();
+        let mut state = self.state.lock();
+        state.turner = None;
+        for stopper in &state.stoppers {
+            // SAFETY: registered, so alive as long as we hold the lock.
+            let wake = unsafe { &*stopper.0 }.settle(GRANTED);
+            wakes.extend(wake.ok().flatten());
+        }
+        drop(state);
+        wakes.into_iter().for_each(Wake::fire);
+    }
+
     fn lose_all(&self) {
         loop {
             let head = {
@@ -316,6 +366,16 @@ struct Registered<'t>(&'t Timeline);
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.0.state.lock().sleeper = None;
+    }
+}
+
+/// As [`Registered`], of one who waits for the end.
+struct RegisteredStopper<'t>(&'t Timeline, *const Decision);
+
+impl Drop for RegisteredStopper<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.stoppers.retain(|stopper| stopper.0 != self.1);
     }
 }
 
