@@ -80,6 +80,7 @@
 compile_error!("the process half needs a 64-bit target: build without the feature `process`");
 
 mod error;
+pub(crate) mod fork;
 pub(crate) mod panic;
 pub(crate) mod platform;
 pub(crate) mod wait;

@@ -121,6 +121,10 @@ pub(crate) fn thread_name(_id: u32) -> Option<String> {
     None
 }
 
+pub(crate) fn is_vanished(_id: u32) -> bool {
+    false
+}
+
 /// Spinning explores nothing that sleeping does not, so a model never spins.
 pub(crate) fn cpus() -> usize {
     1

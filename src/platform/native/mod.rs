@@ -1,4 +1,4 @@
-//! The machine: std's atomics, parking_lot's mutex, the kernel's futex, the monotonic clock.
+//! The machine: std's atomics, the short lock, the kernel's futex, the monotonic clock.
 
 mod cell;
 #[cfg(any(test, not(all(target_os = "linux", target_pointer_width = "64"))))]
@@ -10,15 +10,15 @@ mod thread_end;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod futex;
 
-pub(crate) use super::short::{ShortGuard, ShortLock};
+pub(crate) use super::short::{ShortGuard, ShortLock, ShortLock as Mutex};
 pub(crate) use cell::UnsafeCell;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) use futex::{Signal, WakeHandle};
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(crate) use park::{Signal, WakeHandle};
-pub(crate) use parking_lot::Mutex;
 pub(crate) use thread::{
-    cpus, nap, spawn_thread, spin_hint, thread_id, thread_local, thread_name, yield_now,
+    DIRECTORY, cpus, is_vanished, nap, spawn_thread, spin_hint, thread_id, thread_local,
+    thread_name, yield_now,
 };
 
 pub(crate) mod atomic {

@@ -2,9 +2,10 @@
 
 use super::atomic::{AtomicUsize, Ordering};
 use super::thread_end;
-use parking_lot::Mutex;
+use crate::platform::short::ShortLock;
 use std::cell::Cell;
 use std::io;
+use std::ops::Range;
 use std::thread::Thread;
 
 /// The first id given out; smaller ones are reserved for owners that are not threads.
@@ -30,7 +31,12 @@ pub(crate) fn thread_id() -> u32 {
 
 #[cold]
 fn assign_id() -> u32 {
-    let id = DIRECTORY.lock().enter(std::thread::current());
+    crate::fork::install();
+    let here = Place::Alive {
+        thread: std::thread::current(),
+        stack: stack(),
+    };
+    let id = DIRECTORY.lock().enter(here);
     ID.set(id);
     thread_end::notify(id);
     id
@@ -50,23 +56,48 @@ pub(crate) fn nap() {
     std::thread::sleep(std::time::Duration::from_micros(50));
 }
 
-/// The name of a living thread that has one.
+/// The name of a living thread that has one, or of one that did not come along when this process was forked.
 pub(crate) fn thread_name(id: u32) -> Option<String> {
     let directory = DIRECTORY.lock();
-    let thread = directory.threads.get(place_of(id))?.as_ref()?;
-    thread.name().map(str::to_owned)
+    match directory.threads.get(place_of(id))? {
+        Place::Alive { thread, .. } | Place::Vanished { thread, .. } => {
+            thread.name().map(str::to_owned)
+        }
+        Place::Free => None,
+    }
 }
 
-static DIRECTORY: Mutex<Directory> = Mutex::new(Directory {
+/// Was this a thread of the process that this one was forked from, which did not come along?
+pub(crate) fn is_vanished(id: u32) -> bool {
+    let directory = DIRECTORY.lock();
+    matches!(
+        directory.threads.get(place_of(id)),
+        Some(Place::Vanished { .. })
+    )
+}
+
+pub(crate) static DIRECTORY: ShortLock<Directory> = ShortLock::new(Directory {
     threads: Vec::new(),
     free: Vec::new(),
 });
 
 /// Every thread that has an id.
-struct Directory {
+pub(crate) struct Directory {
     /// At the place of its id.
-    threads: Vec<Option<Thread>>,
+    threads: Vec<Place>,
     free: Vec<u32>,
+}
+
+enum Place {
+    /// To be given out again.
+    Free,
+    Alive {
+        thread: Thread,
+        /// Where its frames lie, if others may come to lie there after it.
+        stack: Range<usize>,
+    },
+    /// Of this process's parent. Never given out: what it held is still held in its name.
+    Vanished { thread: Thread, stack: Range<usize> },
 }
 
 fn place_of(id: u32) -> usize {
@@ -74,9 +105,9 @@ fn place_of(id: u32) -> usize {
 }
 
 impl Directory {
-    fn enter(&mut self, thread: Thread) -> u32 {
+    fn enter(&mut self, here: Place) -> u32 {
         if let Some(id) = self.free.pop() {
-            self.threads[place_of(id)] = Some(thread);
+            self.threads[place_of(id)] = here;
             return id;
         }
         let id = FIRST_ID + self.threads.len() as u32;
@@ -84,15 +115,64 @@ impl Directory {
             // A word could name the wrong owner from here on.
             std::process::abort();
         }
-        self.threads.push(Some(thread));
+        self.threads.push(here);
         id
     }
 
     #[cfg(target_os = "linux")]
-    fn leave(&mut self, id: u32) -> Option<Thread> {
+    fn leave(&mut self, id: u32) -> Place {
         self.free.push(id);
-        self.threads[place_of(id)].take()
+        std::mem::replace(&mut self.threads[place_of(id)], Place::Free)
     }
+
+    /// In a forked child: the calling thread, if it has an id, is the only one. Returns its id, or 0.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing else forks"))]
+    pub(crate) fn forget_others(&mut self) -> u32 {
+        let this = ID.get();
+        for (place, id) in self.threads.iter_mut().zip(FIRST_ID..) {
+            if id != this {
+                *place = match std::mem::replace(place, Place::Free) {
+                    Place::Alive { thread, stack } => Place::Vanished { thread, stack },
+                    other => other,
+                };
+            }
+        }
+        this
+    }
+
+    /// Is this in a frame of a thread that did not come along? Other threads may get its stack.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing else forks"))]
+    pub(crate) fn is_in_vanished_frame(&self, address: usize) -> bool {
+        self.threads.iter().any(|place| match place {
+            Place::Vanished { stack, .. } => stack.contains(&address),
+            _ => false,
+        })
+    }
+}
+
+/// Where the current thread's frames lie; empty for the main thread, whose stack is nobody else's later.
+#[cfg(target_os = "linux")]
+fn stack() -> Range<usize> {
+    // SAFETY: neither has conditions.
+    let is_main = unsafe { libc::gettid() == libc::getpid() };
+    if is_main {
+        return 0..0;
+    }
+    let mut attributes = std::mem::MaybeUninit::uninit();
+    let (mut lowest, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the attributes are read and destroyed only once they have been made, for the calling thread.
+    unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
+            return 0..0;
+        }
+        libc::pthread_attr_getstack(attributes.as_ptr(), &mut lowest, &mut size);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+    }
+    lowest.addr()..lowest.addr() + size
+}
+#[cfg(not(target_os = "linux"))]
+fn stack() -> Range<usize> {
+    0..0
 }
 
 /// How many threads of this process can run at the same time; asked once.

@@ -1,0 +1,249 @@
+//! What is promised to the child of a `fork`: row T20 of the behaviour list, and the section "Forking" of
+//! `latchwork::exit`.
+//!
+//! Each child is a real one, of a process with many threads; it answers with its exit status, and one that
+//! does not answer within ten seconds is killed, which is a failure.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::watchdog;
+use latchwork::debug::{self, OnDeadlock};
+use latchwork::executor::{Executor, SubmitRefusal, ThreadPoolExecutor};
+use latchwork::queue::{PriorityQueue, Queue};
+use latchwork::sync::{Barrier, Condition, Event, Latch, Lock, RLock, RwLock, Semaphore};
+use latchwork::{CancelToken, GaveUp, thread};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const CHILD_LIMIT: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(5);
+
+/// Runs `body` in a forked child and waits for it. `Err` says what became of it instead of a good end.
+fn in_child(body: impl FnOnce()) -> Result<(), String> {
+    // SAFETY: what the child does then is what this file is about.
+    match unsafe { libc::fork() } {
+        -1 => panic!("{}", std::io::Error::last_os_error()),
+        0 => {
+            let outcome = catch_unwind(AssertUnwindSafe(body));
+            // SAFETY: ends the child, without running what belongs to its parent.
+            unsafe { libc::_exit(i32::from(outcome.is_err())) }
+        }
+        pid => end_of(pid),
+    }
+}
+
+fn end_of(pid: i32) -> Result<(), String> {
+    let start = Instant::now();
+    loop {
+        let mut status = 0;
+        // SAFETY: a child of ours, for which nobody else waits.
+        match unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } {
+            0 if start.elapsed() > CHILD_LIMIT => {
+                // SAFETY: it has not been waited for, so the number is still its.
+                unsafe {
+                    libc::kill(pid, libc::SIGKILL);
+                    libc::waitpid(pid, &mut status, 0);
+                }
+                return Err("it hung".to_owned());
+            }
+            0 => std::thread::sleep(Duration::from_micros(200)),
+            _ if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 => return Ok(()),
+            _ => return Err(format!("its status is {status:#x}")),
+        }
+    }
+}
+
+/// Everything that a program may want to do, with nothing that was there before.
+fn use_everything() {
+    let count = Arc::new(Lock::new(0));
+    let places = Arc::new(Semaphore::new(1));
+    let all_here = Arc::new(Barrier::new(3));
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let (count, places) = (Arc::clone(&count), Arc::clone(&places));
+            let all_here = Arc::clone(&all_here);
+            thread::spawn(move || {
+                all_here.wait().unwrap();
+                for _ in 0..100 {
+                    let _place = places.acquire().unwrap();
+                    *count.lock() += 1;
+                    std::thread::yield_now();
+                }
+            })
+        })
+        .collect();
+    workers
+        .into_iter()
+        .for_each(|worker| worker.join().unwrap());
+    assert_eq!(*count.lock(), 300);
+
+    let queue = Queue::bounded(1);
+    let putter = {
+        let queue = queue.clone();
+        thread::spawn(move || (0..200).for_each(|n| queue.put(n).unwrap()))
+    };
+    assert_eq!((0..200).map(|_| queue.get().unwrap()).sum::<i32>(), 19_900);
+    putter.join().unwrap();
+
+    let event = Arc::new(Event::new());
+    assert_eq!(event.wait_within(SHORT), Err(GaveUp::TimedOut));
+    let token = CancelToken::new();
+    assert_eq!(
+        event.wait_within(token.within(SHORT)),
+        Err(GaveUp::TimedOut)
+    );
+    let setter = {
+        let (event, token) = (Arc::clone(&event), token.clone());
+        thread::spawn(move || {
+            event.set();
+            token.cancel();
+        })
+    };
+    event.wait();
+    setter.join().unwrap();
+    assert!(token.is_cancelled());
+
+    let (turn, changed) = (Lock::new(0), Condition::new());
+    let table = RwLock::new(0);
+    std::thread::scope(|s| {
+        for me in 0..2 {
+            let (turn, changed, table) = (&turn, &changed, &table);
+            s.spawn(move || {
+                for round in 0..20 {
+                    let mut turn = turn.lock();
+                    changed.wait_while(&mut turn, |turn| *turn % 2 != me);
+                    *turn += 1;
+                    *table.write() += round;
+                    changed.notify_all();
+                }
+            });
+        }
+    });
+    assert_eq!(*table.read(), 380);
+
+    let pool = ThreadPoolExecutor::new(2);
+    let squares = pool.map(|n| n * n, 1..=10u64).unwrap();
+    assert_eq!(squares.map(Result::unwrap).sum::<u64>(), 385);
+}
+
+/// Threads that keep every kind of thing busy, until dropped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    things: Arc<Things>,
+}
+
+struct Things {
+    lock: Lock<u64>,
+    rlock: RLock<()>,
+    fair: Lock<u64>,
+    table: RwLock<u64>,
+    queue: Queue<u64>,
+    tight: Queue<u64>,
+    ordered: PriorityQueue<u64>,
+    event: Event,
+    places: Semaphore,
+    turn: Lock<u64>,
+    changed: Condition,
+}
+
+impl Load {
+    fn start() -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let things = Arc::new(Things {
+            lock: Lock::new(0),
+            rlock: RLock::new(()),
+            fair: Lock::fair(0),
+            table: RwLock::new(0),
+            queue: Queue::unbounded(),
+            tight: Queue::bounded(1),
+            ordered: PriorityQueue::unbounded(),
+            event: Event::new(),
+            places: Semaphore::new(1),
+            turn: Lock::new(0),
+            changed: Condition::new(),
+        });
+        let threads = (0..6)
+            .map(|n| {
+                let (stop, things) = (Arc::clone(&stop), Arc::clone(&things));
+                std::thread::spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        things.hammer(n);
+                    }
+                })
+            })
+            .collect();
+        Load {
+            stop,
+            threads,
+            things,
+        }
+    }
+}
+
+impl Things {
+    fn hammer(&self, n: u64) {
+        *self.lock.lock() += 1;
+        drop(self.rlock.lock());
+        *self.fair.lock() += 1;
+        if n.is_multiple_of(3) {
+            *self.table.write() += 1;
+        } else {
+            let _ = *self.table.read();
+        }
+        if n.is_multiple_of(2) {
+            self.queue.put(n).unwrap();
+            let _ = self.tight.put_within(n, SHORT);
+            self.ordered.put(n).unwrap();
+            self.event.set();
+        } else {
+            let _ = self.queue.get_within(SHORT);
+            let _ = self.tight.get_within(SHORT);
+            let _ = self.ordered.get_within(SHORT);
+            self.event.clear();
+        }
+        let _ = self.event.wait_within(Duration::from_micros(100));
+        drop(self.places.acquire().unwrap());
+        let mut turn = self.turn.lock();
+        *turn += 1;
+        self.changed.notify_all();
+        let _ = self
+            .changed
+            .wait_while_within(&mut turn, |turn| turn.is_multiple_of(2), SHORT);
+        drop(turn);
+        let token = CancelToken::new();
+        let child = token.child();
+        token.cancel();
+        assert!(child.is_cancelled());
+        if *self.lock.lock() % 16 == 0 {
+            thread::spawn(|| ()).join().unwrap();
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// T20: whatever the threads of the parent were doing, the child can do everything.
+#[test]
+fn a_child_of_busy_threads_can_do_everything() {
+    watchdog(LIMIT, "a_child_of_busy_threads", || {
+        let load = Load::start();
+        for round in 0..200 {
+            in_child(use_everything).unwrap_or_else(|why| panic!("child {round}: {why}"));
+        }
+        drop(load);
+        use_everything();
+    });
+}
