@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::watchdog;
+use common::{until_parked, watchdog};
 use latchwork::debug::{self, OnDeadlock};
 use latchwork::executor::{Executor, SubmitRefusal, ThreadPoolExecutor};
 use latchwork::queue::{PriorityQueue, Queue};
@@ -72,7 +72,6 @@ fn use_everything() {
                 for _ in 0..100 {
                     let _place = places.acquire().unwrap();
                     *count.lock() += 1;
-                    std::thread::yield_now();
                 }
             })
         })
@@ -135,7 +134,6 @@ fn use_everything() {
 struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
-    things: Arc<Things>,
 }
 
 struct Things {
@@ -168,21 +166,24 @@ impl Load {
             turn: Lock::new(0),
             changed: Condition::new(),
         });
-        let threads = (0..6)
+        let threads = (0..8)
             .map(|n| {
                 let (stop, things) = (Arc::clone(&stop), Arc::clone(&things));
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        things.hammer(n);
+                        match n {
+                            0..6 => things.hammer(n),
+                            // Locks every bucket in turn, and the directory for each name.
+                            _ => {
+                                drop(debug::waits());
+                                std::thread::sleep(Duration::from_micros(100));
+                            }
+                        }
                     }
                 })
             })
             .collect();
-        Load {
-            stop,
-            threads,
-            things,
-        }
+        Load { stop, threads }
     }
 }
 
@@ -241,9 +242,92 @@ fn a_child_of_busy_threads_can_do_everything() {
     watchdog(LIMIT, "a_child_of_busy_threads", || {
         let load = Load::start();
         for round in 0..200 {
-            in_child(use_everything).unwrap_or_else(|why| panic!("child {round}: {why}"));
+            let body = || {
+                assert!(debug::waits().is_empty(), "{:?}", debug::waits());
+                use_everything();
+            };
+            in_child(body).unwrap_or_else(|why| panic!("child {round}: {why}"));
         }
         drop(load);
         use_everything();
+    });
+}
+
+/// What other threads of the parent waited for can be used; they are not in the way.
+#[test]
+fn what_others_only_waited_for_can_be_used() {
+    watchdog(LIMIT, "what_others_only_waited_for", || {
+        let queue = Queue::unbounded();
+        let places = Arc::new(Semaphore::fair(0));
+        let locks = Arc::new([Lock::new(0), Lock::fair(0)]);
+        let changed = Arc::new((Lock::new(false), Condition::new()));
+        let held = locks.each_ref().map(Lock::lock);
+        let mut waiters = Vec::new();
+        for _ in 0..2 {
+            let (queue, places) = (queue.clone(), Arc::clone(&places));
+            waiters.push(std::thread::spawn(move || queue.get().unwrap()));
+            waiters.push(std::thread::spawn(move || {
+                places.acquire().unwrap().forget();
+                0
+            }));
+            for n in 0..2 {
+                let locks = Arc::clone(&locks);
+                waiters.push(std::thread::spawn(move || *locks[n].lock()));
+            }
+            let changed = Arc::clone(&changed);
+            waiters.push(std::thread::spawn(move || {
+                changed
+                    .1
+                    .wait_while(&mut changed.0.lock(), |changed| !*changed);
+                0
+            }));
+        }
+        while debug::waits().len() < waiters.len() {
+            std::thread::yield_now();
+        }
+
+        let child = || {
+            assert!(debug::waits().is_empty());
+            drop(held);
+            // Each time a newcomer waits, and is found: not those who are not here.
+            std::thread::scope(|s| {
+                s.spawn(|| assert_eq!(queue.get(), Ok(7)));
+                s.spawn(|| drop(places.acquire().unwrap()));
+                s.spawn(|| {
+                    changed
+                        .1
+                        .wait_while(&mut changed.0.lock(), |changed| !*changed)
+                });
+                while debug::waits().len() < 3 {
+                    std::thread::yield_now();
+                }
+                queue.put(7).unwrap();
+                places.release(1).unwrap();
+                *changed.0.lock() = true;
+                changed.1.notify_one();
+            });
+            for lock in &*locks {
+                let held = lock.lock();
+                std::thread::scope(|s| {
+                    let workers = [(); 2].map(|()| s.spawn(|| *lock.lock() += 1));
+                    until_parked("Lock", lock, 2);
+                    drop(held);
+                    let _ = workers.map(|worker| worker.join().unwrap());
+                });
+                assert_eq!(*lock.lock(), 2);
+            }
+        };
+        in_child(child).unwrap();
+
+        // In the parent nothing has changed.
+        let _ = [1, 2].map(|n| queue.put(n).unwrap());
+        places.release(2).unwrap();
+        *changed.0.lock() = true;
+        changed.1.notify_all();
+        let ends: i32 = waiters
+            .into_iter()
+            .map(|waiter| waiter.join().unwrap())
+            .sum();
+        assert_eq!(ends, 3);
     });
 }
