@@ -53,8 +53,18 @@ pub(crate) fn nap() {
 /// The name of a living thread that has one.
 pub(crate) fn thread_name(id: u32) -> Option<String> {
     let directory = DIRECTORY.lock();
-    let thread = directory.threads.get(place_of(id))?.as_ref()?;
-    thread.name().map(str::to_owned)
+    let known = directory.threads.get(place_of(id))?.as_ref()?;
+    let name = known.new_name.as_deref().or(known.thread.name());
+    name.map(str::to_owned)
+}
+
+/// From now on the current thread goes by another name than it was started with.
+pub(crate) fn rename_thread(name: &str) {
+    let place = place_of(thread_id());
+    let mut directory = DIRECTORY.lock();
+    if let Some(Some(known)) = directory.threads.get_mut(place) {
+        known.new_name = Some(name.to_owned());
+    }
 }
 
 static DIRECTORY: Mutex<Directory> = Mutex::new(Directory {
@@ -65,8 +75,14 @@ static DIRECTORY: Mutex<Directory> = Mutex::new(Directory {
 /// Every thread that has an id.
 struct Directory {
     /// At the place of its id.
-    threads: Vec<Option<Thread>>,
+    threads: Vec<Option<Known>>,
     free: Vec<u32>,
+}
+
+struct Known {
+    thread: Thread,
+    /// Instead of the one that it was started with.
+    new_name: Option<String>,
 }
 
 fn place_of(id: u32) -> usize {
@@ -75,8 +91,12 @@ fn place_of(id: u32) -> usize {
 
 impl Directory {
     fn enter(&mut self, thread: Thread) -> u32 {
+        let known = Some(Known {
+            thread,
+            new_name: None,
+        });
         if let Some(id) = self.free.pop() {
-            self.threads[place_of(id)] = Some(thread);
+            self.threads[place_of(id)] = known;
             return id;
         }
         let id = FIRST_ID + self.threads.len() as u32;
@@ -84,12 +104,12 @@ impl Directory {
             // A word could name the wrong owner from here on.
             std::process::abort();
         }
-        self.threads.push(Some(thread));
+        self.threads.push(known);
         id
     }
 
     #[cfg(target_os = "linux")]
-    fn leave(&mut self, id: u32) -> Option<Thread> {
+    fn leave(&mut self, id: u32) -> Option<Known> {
         self.free.push(id);
         self.threads[place_of(id)].take()
     }
