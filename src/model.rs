@@ -1,10 +1,12 @@
 //! What a model needs and a program does not: a deadline that another modelled thread lets pass,
 //! and a task without an executor around it.
 
-use crate::Limit;
 use crate::executor::{TaskFuture, TaskPromise, task_pair};
 use crate::platform::short::ShortLock;
+use crate::thread::record::Record;
+use crate::thread::registry::Registry;
 use crate::wait::Canceller;
+use crate::{GaveUp, Limit};
 use std::sync::Arc;
 
 /// A deadline without a clock. Waits under it end as timed out when somebody calls `pass`.
@@ -88,5 +90,43 @@ impl ShortCounter {
     /// The sum.
     pub fn count(&self) -> usize {
         *self.0.lock()
+    }
+}
+
+/// A registry of threads of its own, whose threads are whatever the model says.
+pub struct Threads(Registry);
+
+/// A thread in [`Threads`].
+pub struct Started<'a> {
+    threads: &'a Threads,
+    record: Arc<Record>,
+}
+
+impl Threads {
+    /// Without any.
+    #[expect(clippy::new_without_default, reason = "a model says what it makes")]
+    pub fn new() -> Threads {
+        Threads(Registry::new())
+    }
+
+    /// A thread starts; `None` if it is too late.
+    pub fn start(&self, is_daemon: bool) -> Option<Started<'_>> {
+        let record = self.0.enter(is_daemon, "modelled").ok()?;
+        Some(Started {
+            threads: self,
+            record,
+        })
+    }
+
+    /// Waits for all that are no daemons, and lets nobody start afterwards.
+    pub fn wait<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
+        self.0.wait_for_non_daemons(limit)
+    }
+}
+
+impl Started<'_> {
+    /// It ends.
+    pub fn end(self) {
+        self.threads.0.leave(&self.record);
     }
 }

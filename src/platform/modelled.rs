@@ -154,6 +154,44 @@ pub(crate) fn spawn_thread(_name: String, f: impl FnOnce() + Send + 'static) -> 
     Ok(())
 }
 
+/// As [`spawn_thread`], for what borrows.
+///
+/// # Safety
+///
+/// Nothing that `f` borrows may end before `f` has returned or been dropped.
+pub(crate) unsafe fn spawn_unchecked<'a>(
+    _name: &str,
+    _stack_size: usize,
+    f: impl FnOnce() + Send + 'a,
+) -> io::Result<()> {
+    let f: Box<dyn FnOnce() + Send + 'a> = Box::new(f);
+    // SAFETY: only the lifetime changes, and the caller promises to keep to the old one.
+    let f: Box<dyn FnOnce() + Send> = unsafe { std::mem::transmute(f) };
+    loom::thread::spawn(f);
+    Ok(())
+}
+
+/// A modelled thread tells of its end itself.
+pub(crate) fn at_thread_end(_f: fn()) -> bool {
+    false
+}
+
+/// Modelled threads have no numbers.
+pub(crate) fn native_id() -> Option<u32> {
+    None
+}
+
+/// Modelled threads have no numbers.
+pub(crate) fn main_native_id() -> Option<u32> {
+    None
+}
+
+pub(crate) fn rename_thread(_name: &str) {}
+
+pub(crate) fn mend_system_name(_name: &str) {}
+
+pub(crate) fn set_system_name(_name: &str) {}
+
 /// There is no time in a model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment;

@@ -125,7 +125,6 @@ impl fmt::Display for Wait {
 ///     event.set();
 /// });
 /// ```
-#[doc(alias = "dump_threads")]
 pub fn waits() -> Vec<Wait> {
     let mut seen = Vec::new();
     lot::survey(|ticket, owner| seen.push((*ticket, owner)));

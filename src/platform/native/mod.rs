@@ -3,6 +3,7 @@
 mod cell;
 #[cfg(any(test, not(all(target_os = "linux", target_pointer_width = "64"))))]
 mod park;
+mod system_thread;
 mod thread;
 mod thread_end;
 
@@ -16,10 +17,14 @@ pub(crate) use cell::UnsafeCell;
 pub(crate) use futex::{Signal, WakeHandle};
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(crate) use park::{Signal, WakeHandle};
-pub(crate) use thread::{
-    DIRECTORY, cpus, is_vanished, nap, spawn_thread, spin_hint, thread_id, thread_local,
-    thread_name, yield_now,
+pub(crate) use system_thread::{
+    main_native_id, mend_system_name, native_id, set_system_name, spawn_unchecked,
 };
+pub(crate) use thread::{
+    DIRECTORY, cpus, is_vanished, nap, rename_thread, spawn_thread, spin_hint, thread_id,
+    thread_local, thread_name, yield_now,
+};
+pub(crate) use thread_end::at_thread_end;
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{

@@ -32,8 +32,9 @@ pub(crate) fn thread_id() -> u32 {
 #[cold]
 fn assign_id() -> u32 {
     crate::fork::install();
-    let here = Place::Alive {
+    let here = Known {
         thread: std::thread::current(),
+        new_name: None,
         stack: stack(),
     };
     let id = DIRECTORY.lock().enter(here);
@@ -59,11 +60,20 @@ pub(crate) fn nap() {
 /// The name of a living thread that has one, or of one that did not come along when this process was forked.
 pub(crate) fn thread_name(id: u32) -> Option<String> {
     let directory = DIRECTORY.lock();
-    match directory.threads.get(place_of(id))? {
-        Place::Alive { thread, .. } | Place::Vanished { thread, .. } => {
-            thread.name().map(str::to_owned)
-        }
-        Place::Free => None,
+    let (Place::Alive(known) | Place::Vanished(known)) = directory.threads.get(place_of(id))?
+    else {
+        return None;
+    };
+    let name = known.new_name.as_deref().or(known.thread.name());
+    name.map(str::to_owned)
+}
+
+/// From now on the current thread goes by another name than it was started with.
+pub(crate) fn rename_thread(name: &str) {
+    let place = place_of(thread_id());
+    let mut directory = DIRECTORY.lock();
+    if let Some(Place::Alive(known)) = directory.threads.get_mut(place) {
+        known.new_name = Some(name.to_owned());
     }
 }
 
@@ -72,7 +82,7 @@ pub(crate) fn is_vanished(id: u32) -> bool {
     let directory = DIRECTORY.lock();
     matches!(
         directory.threads.get(place_of(id)),
-        Some(Place::Vanished { .. })
+        Some(Place::Vanished(_))
     )
 }
 
@@ -91,13 +101,17 @@ pub(crate) struct Directory {
 enum Place {
     /// To be given out again.
     Free,
-    Alive {
-        thread: Thread,
-        /// Where its frames lie, if others may come to lie there after it.
-        stack: Range<usize>,
-    },
+    Alive(Known),
     /// Of this process's parent. Never given out: what it held is still held in its name.
-    Vanished { thread: Thread, stack: Range<usize> },
+    Vanished(Known),
+}
+
+struct Known {
+    thread: Thread,
+    /// Instead of the one that it was started with.
+    new_name: Option<String>,
+    /// Where its frames lie, if others may come to lie there after it.
+    stack: Range<usize>,
 }
 
 fn place_of(id: u32) -> usize {
@@ -105,7 +119,8 @@ fn place_of(id: u32) -> usize {
 }
 
 impl Directory {
-    fn enter(&mut self, here: Place) -> u32 {
+    fn enter(&mut self, known: Known) -> u32 {
+        let here = Place::Alive(known);
         if let Some(id) = self.free.pop() {
             self.threads[place_of(id)] = here;
             return id;
@@ -132,7 +147,7 @@ impl Directory {
         for (place, id) in self.threads.iter_mut().zip(FIRST_ID..) {
             if id != this {
                 *place = match std::mem::replace(place, Place::Free) {
-                    Place::Alive { thread, stack } => Place::Vanished { thread, stack },
+                    Place::Alive(known) => Place::Vanished(known),
                     other => other,
                 };
             }
@@ -144,7 +159,7 @@ impl Directory {
     #[cfg_attr(not(unix), expect(dead_code, reason = "nothing else forks"))]
     pub(crate) fn is_in_vanished_frame(&self, address: usize) -> bool {
         self.threads.iter().any(|place| match place {
-            Place::Vanished { stack, .. } => stack.contains(&address),
+            Place::Vanished(known) => known.stack.contains(&address),
             _ => false,
         })
     }
