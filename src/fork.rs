@@ -19,18 +19,42 @@ struct Part {
     let_go: fn(),
     /// In the child, with all parts held: forgets other threads than this one, which may have no id (0).
     forget_others: fn(u32),
+    /// In the child, with nothing held: tells those who asked about the others.
+    tell: fn(),
 }
 
+/// A part that does nothing; for those that don't do everything.
 #[cfg(all(unix, not(loom)))]
-static PARTS: [Part; 5] = {
+const NOTHING: Part = Part {
+    hold: || (),
+    let_go: || (),
+    forget_others: |_| (),
+    tell: || (),
+};
+
+#[cfg(all(unix, not(loom)))]
+static PARTS: [Part; 7] = {
+    use crate::exit;
     use crate::platform::DIRECTORY;
+    use crate::thread::registry;
     use crate::wait::{deadlock, lot, report};
     [
+        Part {
+            hold: exit::fork::hold,
+            let_go: exit::fork::let_go,
+            forget_others: exit::fork::forget_others,
+            ..NOTHING
+        },
+        Part {
+            hold: registry::fork::hold,
+            let_go: registry::fork::let_go,
+            forget_others: |_| registry::fork::forget_others(),
+            tell: registry::fork::tell,
+        },
         // The verdict is given with buckets locked, under which entries of the table are read.
         Part {
             hold: deadlock::fork::hold_verdict,
-            let_go: || (),
-            forget_others: |_| (),
+            ..NOTHING
         },
         Part {
             hold: lot::fork::hold,
@@ -40,22 +64,24 @@ static PARTS: [Part; 5] = {
                 let directory = unsafe { &*DIRECTORY.get() };
                 lot::fork::forget_others(this, |at| directory.is_in_vanished_frame(at));
             },
+            ..NOTHING
         },
         Part {
             hold: deadlock::fork::hold,
             let_go: deadlock::fork::let_go,
             forget_others: deadlock::fork::forget_others,
+            ..NOTHING
         },
         Part {
             hold: report::fork::hold,
             let_go: report::fork::let_go,
-            forget_others: |_| (),
+            ..NOTHING
         },
         Part {
             hold: || DIRECTORY.hold(),
             // SAFETY: by `hold`, in this thread.
             let_go: || unsafe { DIRECTORY.let_go() },
-            forget_others: |_| (),
+            ..NOTHING
         },
     ]
 };
@@ -84,6 +110,7 @@ pub(crate) fn install() {
         let this = unsafe { &mut *crate::platform::DIRECTORY.get() }.forget_others();
         PARTS.iter().for_each(|part| (part.forget_others)(this));
         PARTS.iter().rev().for_each(|part| (part.let_go)());
+        PARTS.iter().for_each(|part| (part.tell)());
     }
     // The only failure is a lack of memory. Then a child is what it would be without this.
     // SAFETY: the handlers are functions of the program.

@@ -87,6 +87,7 @@ pub(crate) mod wait;
 
 pub mod debug;
 pub mod executor;
+pub mod exit;
 pub mod queue;
 pub mod select;
 pub mod sync;

@@ -52,6 +52,11 @@ impl<E: Ending> Completion<E> {
         self.word.fetch_or(thread << WORKER, Ordering::Relaxed);
     }
 
+    /// The thread that is at work on it; 0 if none is known, or it is done.
+    pub(crate) fn worker(&self) -> u32 {
+        self.word.load(Ordering::Relaxed) >> WORKER
+    }
+
     /// Done. Called once.
     pub(crate) fn complete(&self) {
         // Release pairs with the Acquire in `is_done`; nobody is at work any more.

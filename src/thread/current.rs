@@ -91,7 +91,7 @@ pub(super) fn begin(record: &Arc<Record>) -> bool {
     platform::at_thread_end(end)
 }
 
-fn set(record: Arc<Record>) {
+pub(super) fn set(record: Arc<Record>) {
     record.set_numbers(platform::native_id().unwrap_or(0), thread_id());
     CURRENT.with(|current| current.set(Current::Known(ManuallyDrop::new(record))));
 }

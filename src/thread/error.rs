@@ -88,6 +88,8 @@ pub enum JoinError {
     Exited,
     /// It is the thread that asks, and would wait for its own end for ever. It goes on, without a handle.
     WouldDeadlock,
+    /// It is a thread of the process that this one was forked from, and did not come along.
+    LeftBehind,
 }
 
 impl JoinError {
@@ -106,6 +108,9 @@ impl fmt::Display for JoinError {
             JoinError::Panicked(panic) => panic.fmt(f),
             JoinError::Exited => f.write_str("the thread has exited without a result"),
             JoinError::WouldDeadlock => f.write_str("a thread cannot wait for its own end"),
+            JoinError::LeftBehind => {
+                f.write_str("the thread did not come along when the process was forked")
+            }
         }
     }
 }

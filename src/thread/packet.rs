@@ -130,8 +130,10 @@ impl<F: Send, T: Send> Outcome<T> for Packet<F, T> {
     }
 
     fn take(&self) -> Result<T, JoinError> {
-        let Stage::Ended(outcome) = self.replace(Stage::Taken) else {
-            unreachable!("an ended thread leaves an outcome, and one handle takes it");
+        let outcome = match self.replace(Stage::Taken) {
+            Stage::Ended(outcome) => outcome,
+            _ if platform::forked::is_child() => return Err(JoinError::LeftBehind),
+            _ => unreachable!("an ended thread leaves an outcome, and one handle takes it"),
         };
         if let (Some(tally), Err(JoinError::Panicked(_))) = (&self.tally, &outcome) {
             tally.remove_panic();

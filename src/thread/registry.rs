@@ -13,6 +13,9 @@
 //! Called by the start and the end of threads, by [`current`](super::current) for threads of others, and by
 //! the end of the program.
 
+#[cfg(all(unix, not(loom)))]
+pub(crate) mod fork;
+
 use super::current;
 use super::record::{Origin, Record};
 use crate::platform::{Mutex, const_fn};
@@ -46,6 +49,8 @@ struct State {
     is_exiting: bool,
     is_closed: bool,
     awaited: usize,
+    /// In a forked child: threads of the parent, whose end has not been told yet.
+    vanished: Vec<Arc<Record>>,
     /// What whoever waits for `awaited` to be zero waits for; the next zero takes it.
     zero: Option<Arc<Completion<AllEnded>>>,
 }
@@ -78,6 +83,7 @@ impl Registry {
                     is_exiting: false,
                     is_closed: false,
                     awaited: 0,
+                    vanished: Vec::new(),
                     zero: None,
                 }),
             }
