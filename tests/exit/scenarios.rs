@@ -38,7 +38,7 @@ pub fn play(scenario: &str) -> ExitCode {
             let _guard = Guard::new();
             say_at_end();
             late_thread();
-            thread::spawn(|| exit::exit(7));
+            start(|| exit::exit(7));
         }
         "code_without_a_guard" => {
             say_at_end();
@@ -87,13 +87,18 @@ pub fn play(scenario: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A thread that nobody has a handle of.
+fn start<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) {
+    drop(thread::spawn(f));
+}
+
 fn say_at_end() {
     exit::at_end(|| println!("the end")).unwrap();
 }
 
 /// A thread that says something when the end has begun.
 fn late_thread() {
-    thread::spawn(|| {
+    start(|| {
         while !exit::is_exiting() {
             std::thread::yield_now();
         }
@@ -102,7 +107,7 @@ fn late_thread() {
 }
 
 fn long_task() {
-    thread::spawn(|| {
+    start(|| {
         let done = (0..100)
             .inspect(|_| std::thread::sleep(Duration::from_millis(1)))
             .count();
@@ -153,10 +158,10 @@ fn in_order() {
         });
         drop(task.unwrap());
     }
-    thread::spawn(|| {
+    start(|| {
         TASKS_DONE.wait();
         println!("a thread, after the tasks");
-        thread::spawn(|| println!("a thread that it has started"));
+        start(|| println!("a thread that it has started"));
     });
     println!("main returns, exiting: {}", exit::is_exiting());
 }
@@ -166,7 +171,7 @@ fn code_in_a_hook() {
     say_at_end();
     exit::at_exit(|| {
         println!("the other hook");
-        thread::spawn(|| println!("a thread"));
+        start(|| println!("a thread"));
     })
     .unwrap();
     exit::at_exit(|| {
@@ -199,7 +204,7 @@ fn many_ask() {
     let together = Arc::new(latchwork::sync::Barrier::new(5));
     for _ in 0..2 {
         let (here, there) = (Arc::clone(&together), Arc::clone(&together));
-        thread::spawn(move || {
+        start(move || {
             here.wait().unwrap();
             exit::exit(7);
         });
@@ -241,7 +246,7 @@ mod by_macro {
 }
 
 fn generation(n: usize) {
-    thread::spawn(move || {
+    start(move || {
         // Not the first ones only: by then `main` waits.
         while !exit::is_exiting() {
             std::thread::yield_now();
@@ -297,7 +302,6 @@ fn gives_up() {
     drop(pool);
     stop.clear();
     endless(Arc::clone(&stop));
-    late_thread();
     let remaining = exit::shutdown_within(SHORT).unwrap_err();
     let is_endless = |thread: &thread::ThreadInfo| &*thread.name() == "endless";
     println!("{:#}", remaining);
@@ -318,7 +322,7 @@ fn pools() {
         });
         drop(task.unwrap());
     }
-    thread::spawn(|| {
+    start(|| {
         // From the moment on at which pools are drained.
         let refused = loop {
             match POOL.get().unwrap().spawn(|| ()) {
@@ -379,7 +383,9 @@ fn daemons() {
                 let _ = delayed.get_within(Duration::from_micros(100));
             }
             let _ = NEVER.wait_within(Duration::from_micros(20));
-            let short = thread::Builder::new().daemon(true).spawn(|| drop(COUNT.lock()));
+            let short = thread::Builder::new()
+                .daemon(true)
+                .spawn(|| drop(COUNT.lock()));
             drop(short);
         };
         drop(thread::Builder::new().daemon(true).spawn(work).unwrap());
@@ -394,7 +400,7 @@ fn daemons() {
 fn fork() {
     let _guard = Guard::new();
     exit::at_exit(|| println!("the parent's hook")).unwrap();
-    thread::spawn(|| {
+    start(|| {
         STOP.wait();
     });
     // SAFETY: what the child does then is what is tested here.
@@ -402,7 +408,7 @@ fn fork() {
     if pid == 0 {
         // Ends by the guard.
         exit::at_end(|| println!("the child's hook")).unwrap();
-        thread::spawn(|| println!("the child's thread"));
+        start(|| println!("the child's thread"));
         return;
     }
     let mut status = 0;

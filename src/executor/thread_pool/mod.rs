@@ -76,6 +76,8 @@ struct State {
     /// Workers whose task waits for the program's end, which therefore does not wait for them.
     aside: usize,
     is_shut: bool,
+    /// Somebody has found it so. Final, whatever those do who were aside.
+    was_drained: bool,
 }
 
 impl State {
@@ -84,8 +86,9 @@ impl State {
     }
 
     /// Is there nothing that the program's end has to wait for?
-    fn is_drained(&self) -> bool {
-        self.is_shut && self.pending.is_empty() && self.workers == self.aside
+    fn is_drained(&mut self) -> bool {
+        self.was_drained |= self.is_shut && self.pending.is_empty() && self.workers == self.aside;
+        self.was_drained
     }
 }
 
@@ -142,7 +145,7 @@ impl exit::pools::Pool for Pool {
     }
 
     fn remains(&self) -> Option<String> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         (!state.is_drained()).then(|| {
             format!(
                 "{} with {} of {} threads at work and {} tasks to come",
@@ -251,6 +254,7 @@ impl Builder {
                     started: 0,
                     aside: 0,
                     is_shut: !accepts,
+                    was_drained: false,
                 }),
                 work: Condition::new(),
                 ended: Condition::new(),
