@@ -10,13 +10,13 @@ mod common;
 
 use common::{until_parked, watchdog};
 use latchwork::debug::{self, OnDeadlock};
-use latchwork::executor::{Executor, SubmitRefusal, ThreadPoolExecutor};
+use latchwork::executor::{Executor, SubmitRefusal, TaskError, ThreadPoolExecutor};
 use latchwork::queue::{PriorityQueue, Queue};
-use latchwork::sync::{Barrier, Condition, Event, Latch, Lock, RLock, RwLock, Semaphore};
-use latchwork::{CancelToken, GaveUp, thread};
+use latchwork::sync::{Barrier, Condition, Event, Lock, RLock, RwLock, Semaphore};
+use latchwork::{CancelToken, GaveUp, Shutdown, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -134,6 +134,7 @@ fn use_everything() {
 struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    things: Arc<Things>,
 }
 
 struct Things {
@@ -183,7 +184,11 @@ impl Load {
                 })
             })
             .collect();
-        Load { stop, threads }
+        Load {
+            stop,
+            threads,
+            things,
+        }
     }
 }
 
@@ -329,5 +334,227 @@ fn what_others_only_waited_for_can_be_used() {
             .map(|waiter| waiter.join().unwrap())
             .sum();
         assert_eq!(ends, 3);
+    });
+}
+
+/// What a thread that is not here holds stays locked: a wait with a limit ends, one without is told.
+#[test]
+fn a_wait_for_what_another_thread_held_is_told() {
+    watchdog(LIMIT, "a_wait_for_what_another_held", || {
+        let lock = Arc::new(Lock::new(0));
+        let table = Arc::new(RwLock::new(0));
+        let rlock = Arc::new(RLock::new(0));
+        let (release, wait) = mpsc::channel::<()>();
+        let (ready, is_ready) = mpsc::channel();
+        let holder = {
+            let (lock, table, rlock) = (Arc::clone(&lock), Arc::clone(&table), Arc::clone(&rlock));
+            let holder = std::thread::Builder::new().name("holder".to_owned());
+            let hold = move || {
+                let _held = (lock.lock(), table.write(), rlock.lock());
+                ready.send(()).unwrap();
+                let _ = wait.recv();
+            };
+            holder.spawn(hold).unwrap()
+        };
+        is_ready.recv().unwrap();
+        let free = Lock::new(0);
+
+        let child = || {
+            debug::on_deadlock(OnDeadlock::Panic);
+            assert_eq!(lock.lock_within(SHORT).err(), Some(GaveUp::TimedOut));
+            assert!(table.try_read().is_none() && rlock.try_lock().is_none());
+            let waits: [&dyn Fn(); 3] = [&|| *lock.lock() += 1, &|| *table.write() += 1, &|| {
+                drop(rlock.lock())
+            }];
+            for wait in waits {
+                let told = catch_unwind(AssertUnwindSafe(wait)).unwrap_err();
+                let told = told.downcast_ref::<String>().unwrap();
+                assert!(
+                    told.starts_with("deadlock: a thread waits for one that did not come along")
+                );
+                assert!(told.ends_with("`holder`"), "{told}");
+            }
+            // Told in every thread, and however often; and only then.
+            let other = thread::spawn({
+                let lock = Arc::clone(&lock);
+                move || *lock.lock() += 1
+            });
+            assert!(
+                other
+                    .join()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("did not come along")
+            );
+            let held = free.lock();
+            std::thread::scope(|s| {
+                s.spawn(|| *free.lock() += 1);
+                until_parked("Lock", &free, 1);
+                drop(held);
+            });
+            assert_eq!(*free.lock(), 1);
+
+            let (send, told) = mpsc::channel();
+            debug::on_deadlock(OnDeadlock::Call(Arc::new(move |deadlock| {
+                let _ = send.send((deadlock.is_circle(), deadlock.waits()[0].owner.clone()));
+            })));
+            let waiter = thread::Builder::new().daemon(true);
+            drop(waiter.spawn(move || *lock.lock() += 1).unwrap());
+            let (is_circle, owner) = told.recv().unwrap();
+            assert!(!is_circle);
+            assert_eq!(owner.unwrap().name.as_deref(), Some("holder"));
+        };
+        in_child(child).unwrap();
+        drop(release);
+        holder.join().unwrap();
+    });
+}
+
+/// T20: in the child there is one thread, the first, and the others have ended.
+#[test]
+fn the_thread_that_forks_is_the_only_one() {
+    watchdog(LIMIT, "the_thread_that_forks", || {
+        let (release, wait) = mpsc::channel::<()>();
+        let other = thread::Builder::new()
+            .name("other")
+            .spawn(move || wait.recv().is_err());
+        let other = other.unwrap();
+        let info = other.thread().clone();
+        let forks = move || {
+            let before = thread::current();
+            let outcome = in_child(|| {
+                assert_eq!(thread::active_count(), 1);
+                let this = thread::current();
+                assert!(this.is_main() && this.is_alive() && !this.is_daemon());
+                assert_eq!(thread::enumerate(), [this.clone()]);
+                assert_eq!(thread::main(), Some(this.clone()));
+                assert_eq!(this.name(), before.name());
+                assert_eq!(this.native_id().unwrap().get(), std::process::id());
+                assert!(!info.is_alive());
+                info.wait().unwrap();
+                assert_eq!(other.join(), Err(thread::JoinError::LeftBehind));
+
+                let (release, wait) = mpsc::channel::<()>();
+                let new = thread::spawn(move || wait.recv().is_err());
+                assert_eq!(thread::active_count(), 2);
+                drop(release);
+                assert_eq!(new.join(), Ok(true));
+                assert_eq!(thread::active_count(), 1);
+            });
+            assert_eq!(thread::current(), before);
+            outcome
+        };
+        // From a thread of this crate, and from one of others that has not asked who it is.
+        thread::spawn(forks).join().unwrap().unwrap();
+        let foreign = || in_child(|| assert_eq!(thread::enumerate(), [thread::current()]));
+        std::thread::spawn(foreign).join().unwrap().unwrap();
+        drop(release);
+    });
+}
+
+/// A pool does not come along: it refuses, and what it has not finished is lost, not waited for.
+#[test]
+fn a_pool_refuses_in_the_child_and_its_tasks_are_lost() {
+    watchdog(LIMIT, "a_pool_refuses", || {
+        let (release, wait) = mpsc::channel::<()>();
+        let pool = ThreadPoolExecutor::new(1);
+        let done = pool.spawn(|| 1).unwrap();
+        done.wait();
+        let running = pool.spawn(move || wait.recv().is_err()).unwrap();
+        while !running.is_running() {
+            std::thread::yield_now();
+        }
+        let pending = pool.spawn(|| 3).unwrap();
+        let child = || {
+            let refused = pool.spawn(|| ()).unwrap_err();
+            assert!(
+                matches!(refused.reason, SubmitRefusal::Broken(_)),
+                "{refused:?}"
+            );
+            assert_eq!(done.result(), Ok(1));
+            assert_eq!(running.result(), Err(TaskError::Lost));
+            assert!(pending.is_done());
+            assert_eq!(pending.result(), Err(TaskError::Lost));
+            pool.shutdown(Shutdown::Immediate);
+            pool.join();
+            assert!(format!("{pool:?}").contains("left behind"));
+            use_everything();
+        };
+        in_child(child).unwrap();
+        drop(release);
+        drop(pool);
+
+        // A task that forks: its child does not go on with the tasks of the pool.
+        let pool = ThreadPoolExecutor::new(1);
+        let forked = pool.spawn(|| in_child(use_everything)).unwrap();
+        let next = pool.spawn(|| 2).unwrap();
+        forked.result().unwrap().unwrap();
+        assert_eq!(next.result(), Ok(2));
+    });
+}
+
+/// Children of children, each with threads and locks of its own generation.
+#[test]
+fn generations() {
+    fn descend(depth: u32) {
+        let lock = Arc::new(Lock::new(0));
+        let its = Arc::clone(&lock);
+        let (ready, is_ready) = mpsc::channel();
+        let holder = thread::Builder::new().daemon(true).spawn(move || {
+            let _held = its.lock();
+            ready.send(()).unwrap();
+            std::thread::park();
+        });
+        drop(holder.unwrap());
+        is_ready.recv().unwrap();
+        if depth > 0 {
+            in_child(|| {
+                assert_eq!(lock.lock_within(SHORT).err(), Some(GaveUp::TimedOut));
+                descend(depth - 1);
+            })
+            .unwrap();
+        } else {
+            use_everything();
+        }
+    }
+    watchdog(LIMIT, "generations", || in_child(|| descend(4)).unwrap());
+}
+
+/// What others were in the middle of may be told or end the child, but never hangs.
+#[test]
+fn what_others_were_in_the_middle_of_never_hangs() {
+    watchdog(LIMIT, "what_others_were_in_the_middle_of", || {
+        let load = Load::start();
+        let things = Arc::clone(&load.things);
+        let mut ends = [0; 2];
+        for round in 0..150 {
+            let body = || {
+                debug::on_deadlock(OnDeadlock::Panic);
+                let uses: [&(dyn Fn() + Sync); 6] = [
+                    &|| *things.lock.lock() += 1,
+                    &|| drop(things.rlock.lock()),
+                    &|| *things.fair.lock() += 1,
+                    &|| things.queue.put(1).unwrap(),
+                    &|| drop(things.tight.put_within(1, SHORT)),
+                    &|| drop(things.places.acquire_within(SHORT)),
+                ];
+                std::thread::scope(|s| {
+                    for _ in 0..2 {
+                        s.spawn(|| {
+                            for used in uses.iter().cycle().take(60) {
+                                let _ = catch_unwind(AssertUnwindSafe(used));
+                            }
+                        });
+                    }
+                });
+            };
+            match in_child(body) {
+                Ok(()) => ends[0] += 1,
+                // SIGABRT, with or without a core.
+                Err(status) if status.contains("0x6") || status.contains("0x86") => ends[1] += 1,
+                Err(why) => panic!("child {round}: {why}"),
+            }
+        }
+        assert!(ends[0] > 0, "{ends:?}");
     });
 }
