@@ -26,7 +26,10 @@ impl Alive {
     fn start(self: &Arc<Self>, body: impl FnOnce(&Arc<Alive>) + 'static) -> bool {
         // Its owner is the modelled thread, which the record does not outlive.
         let this = self.clone();
-        let (entered, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(loom::sync::Notify::new()));
+        let (entered, told) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(loom::sync::Notify::new()),
+        );
         let (its_entered, tell) = (entered.clone(), told.clone());
         thread::spawn(move || {
             let started = this.threads.start(false);
