@@ -118,5 +118,5 @@ pub(crate) fn install() {
 }
 
 /// Nothing forks here.
-#[cfg(not(all(unix, not(loom))))]
+#[cfg(not(any(unix, loom)))]
 pub(crate) fn install() {}

@@ -1,7 +1,6 @@
 //! [`Guard`]: ends the program in order when `main` returns or unwinds, and [`main!`](crate::main) for it.
 
 use super::{requested_code, shutdown, shutdown_within};
-use crate::debug::current_thread;
 use crate::platform::forked;
 use std::error::Error;
 use std::fmt;
@@ -72,7 +71,7 @@ impl Guard {
     pub fn try_new() -> Result<Guard, AlreadyGuarded> {
         #[cfg(not(loom))]
         {
-            let thread = current_thread().id;
+            let thread = crate::platform::thread_id();
             let mut made = MADE.lock();
             if let Some(Made { place, .. }) = *made {
                 return Err(AlreadyGuarded { place });

@@ -58,7 +58,8 @@
 //! Not covered: futures that were being polled by other threads; anything outside this crate that has locks,
 //! standard output among them; and forks that bypass the C library's `fork`, or are made in signal handlers,
 //! which might interrupt this crate where it holds what the fork would wait for. Standard library's `Command` is
-//! not affected by any of this. A fork takes 10 to 50 microseconds longer for it.
+//! not affected by any of this. A fork takes longer for it: 10 microseconds where few
+//! different things have been waited for, up to 60.
 //!
 //! # Source
 //!

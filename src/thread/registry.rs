@@ -50,6 +50,7 @@ struct State {
     is_closed: bool,
     awaited: usize,
     /// In a forked child: threads of the parent, whose end has not been told yet.
+    #[cfg(all(unix, not(loom)))]
     vanished: Vec<Arc<Record>>,
     /// What whoever waits for `awaited` to be zero waits for; the next zero takes it.
     zero: Option<Arc<Completion<AllEnded>>>,
@@ -83,6 +84,7 @@ impl Registry {
                     is_exiting: false,
                     is_closed: false,
                     awaited: 0,
+                    #[cfg(all(unix, not(loom)))]
                     vanished: Vec::new(),
                     zero: None,
                 }),

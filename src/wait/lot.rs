@@ -70,7 +70,7 @@ impl Bucket {
 #[cfg(not(loom))]
 const BITS: u32 = 10;
 #[cfg(not(loom))]
-static LOT: [CachePadded<Place>; 1 << BITS] = [const { CachePadded::new(Place::NEW) }; 1 << BITS];
+static LOT: [CachePadded<Place>; 1 << BITS] = [const { CachePadded::new(Place::new()) }; 1 << BITS];
 
 /// A bucket, and whether it has ever been used: whoever forks takes those that have.
 #[cfg(not(loom))]
@@ -81,10 +81,12 @@ struct Place {
 
 #[cfg(not(loom))]
 impl Place {
-    const NEW: Place = Place {
-        bucket: Mutex::new(Bucket::EMPTY),
-        is_known: AtomicBool::new(false),
-    };
+    const fn new() -> Place {
+        Place {
+            bucket: Mutex::new(Bucket::EMPTY),
+            is_known: AtomicBool::new(false),
+        }
+    }
 }
 
 /// The numbers of the buckets that have been used, as bits. Nobody locks a bucket that is not here.
