@@ -83,7 +83,9 @@ fn the_last_two_end_at_once() {
             let both = both.map(|started| run(started, || ()));
             threads.wait(Duration::MAX).unwrap();
             assert_eq!(threads.count(), 0);
-            both.map(|thread| thread.join().unwrap());
+            for thread in both {
+                thread.join().unwrap();
+            }
         },
     );
 }
