@@ -1,12 +1,12 @@
 //! What a model needs and a program does not: a deadline that another modelled thread lets pass,
 //! and a task without an executor around it.
 
-use crate::thread::record::Record;
-use crate::thread::registry::Registry;
-use crate::{GaveUp, Limit};
 use crate::executor::{TaskFuture, TaskPromise, task_pair};
 use crate::platform::short::ShortLock;
+use crate::thread::record::Record;
+use crate::thread::registry::Registry;
 use crate::wait::Canceller;
+use crate::{GaveUp, Limit};
 use std::sync::Arc;
 
 /// A deadline without a clock. Waits under it end as timed out when somebody calls `pass`.

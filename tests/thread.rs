@@ -15,7 +15,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn join_returns_what_the_thread_returned_or_its_panic() {
     watchdog(LIMIT, "join_returns", || {
         assert_eq!(thread::spawn(|| 6 * 7).join().unwrap(), 42);
-        let unlucky = Builder::new().name("unlucky").spawn(|| -> () { panic!("on purpose") }).unwrap();
+        let unlucky = Builder::new()
+            .name("unlucky")
+            .spawn(|| -> () { panic!("on purpose") })
+            .unwrap();
         assert_eq!(&*unlucky.name(), "unlucky");
         let JoinError::Panicked(panic) = unlucky.join().unwrap_err() else {
             panic!("it has panicked");
@@ -74,7 +77,10 @@ fn a_zero_byte_in_a_name_is_an_error_and_starts_nothing() {
     let refused = unstarted.start().unwrap_err();
     assert!(matches!(refused.why, SpawnError::InvalidName(_)));
     assert_eq!(Arc::strong_count(&captured), 2, "given back");
-    let error = thread::Builder::new().name("a\0b").spawn(|| ()).unwrap_err();
+    let error = thread::Builder::new()
+        .name("a\0b")
+        .spawn(|| ())
+        .unwrap_err();
     assert!(error.to_string().contains("zero byte"));
 }
 

@@ -83,10 +83,13 @@ impl<E: Ending> Completion<E> {
     /// As `wait_at`, for who must not go on before, even if it is a deadlock and these are to panic.
     pub(crate) fn wait_in_any_case(&self, place: &'static Location<'static>) {
         if !self.is_done() {
-            wait_for_ever(&mut EndRequest {
-                completion: self,
-                may_panic: false,
-            }, place);
+            wait_for_ever(
+                &mut EndRequest {
+                    completion: self,
+                    may_panic: false,
+                },
+                place,
+            );
         }
     }
 
@@ -96,7 +99,11 @@ impl<E: Ending> Completion<E> {
         if self.is_done() {
             return Ok(());
         }
-        wait(&mut EndRequest::new(self), &limit.into(), Location::caller())
+        wait(
+            &mut EndRequest::new(self),
+            &limit.into(),
+            Location::caller(),
+        )
     }
 
     /// Resolves when it is done.

@@ -261,8 +261,7 @@ impl<F> UnstartedThread<F> {
         }
         let work = (self.function, self.inherited);
         // SAFETY: the caller's promise, and the tally waits for the record's end.
-        let started =
-            unsafe { packet::start(Arc::clone(&record), bytes, work, tally, place) };
+        let started = unsafe { packet::start(Arc::clone(&record), bytes, work, tally, place) };
         started
             .map(|packet: Arc<Packet<F, T>>| ScopedJoinHandle::new(packet))
             .map_err(|(function, inherited, why)| {

@@ -59,7 +59,11 @@ pub fn dump_threads() -> String {
         }
         let _ = writeln!(dump, ", {state}{daemon}{foreign}");
         let number = thread.record.number();
-        for wait in number.and_then(|number| by_thread.remove(&number)).into_iter().flatten() {
+        for wait in number
+            .and_then(|number| by_thread.remove(&number))
+            .into_iter()
+            .flatten()
+        {
             let _ = writeln!(dump, "    {wait}");
         }
     }
@@ -110,12 +114,19 @@ pub fn assert_no_leaked_threads<'l, R>(limit: impl Into<Limit<'l>>, f: impl FnOn
     let mut left = Vec::new();
     // One by one: what they start meanwhile has greater numbers, and its turn comes.
     let mut seen = before;
-    while let Some(next) = live_threads().into_iter().find(|thread| thread.id().as_u64() > seen) {
+    while let Some(next) = live_threads()
+        .into_iter()
+        .find(|thread| thread.id().as_u64() > seen)
+    {
         seen = next.id().as_u64();
         if next.wait_within(limit).is_err() {
             left.push(format!("{next:#}"));
         }
     }
-    assert!(left.is_empty(), "threads left behind by {caller}: {}", left.join(", "));
+    assert!(
+        left.is_empty(),
+        "threads left behind by {caller}: {}",
+        left.join(", ")
+    );
     result
 }

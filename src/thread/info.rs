@@ -142,7 +142,10 @@ impl ThreadInfo {
     #[track_caller]
     pub fn wait_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), WaitError> {
         self.check()?;
-        self.record.ended.wait_within(limit).map_err(WaitError::from)
+        self.record
+            .ended
+            .wait_within(limit)
+            .map_err(WaitError::from)
     }
 
     /// As [`wait`](ThreadInfo::wait), without blocking a thread.

@@ -184,7 +184,9 @@ impl Registry {
                     state.is_closed = true;
                     return Ok(());
                 }
-                let zero = state.zero.get_or_insert_with(|| Arc::new(Completion::new()));
+                let zero = state
+                    .zero
+                    .get_or_insert_with(|| Arc::new(Completion::new()));
                 Arc::clone(zero)
             };
             // Somebody may have been started since this zero, so it is only a reason to look again.

@@ -22,7 +22,8 @@ pub(crate) use system_thread::{
     main_native_id, mend_system_name, native_id, set_system_name, spawn_unchecked,
 };
 pub(crate) use thread::{
-    cpus, nap, rename_thread, spawn_thread, spin_hint, thread_id, thread_local, thread_name, yield_now,
+    cpus, nap, rename_thread, spawn_thread, spin_hint, thread_id, thread_local, thread_name,
+    yield_now,
 };
 pub(crate) use thread_end::at_thread_end;
 

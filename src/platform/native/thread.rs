@@ -14,6 +14,8 @@ const END_OF_IDS: u32 = 1 << 27;
 
 thread_local! {
     static ID: Cell<u32> = const { Cell::new(0) };
+    /// Its end has been told; std does not know it any more.
+    static HAS_ENDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The current thread's id: never 0, and no other living thread's.
@@ -30,7 +32,8 @@ pub(crate) fn thread_id() -> u32 {
 
 #[cold]
 fn assign_id() -> u32 {
-    let id = DIRECTORY.lock().enter(std::thread::current());
+    let thread = (!HAS_ENDED.get()).then(std::thread::current);
+    let id = DIRECTORY.lock().enter(thread);
     ID.set(id);
     thread_end::notify(id);
     id
@@ -41,6 +44,7 @@ fn assign_id() -> u32 {
 #[cfg(target_os = "linux")]
 pub(super) fn thread_ended(id: u32) {
     ID.set(0);
+    HAS_ENDED.set(true);
     let gone = DIRECTORY.lock().leave(id);
     drop(gone);
 }
@@ -54,7 +58,8 @@ pub(crate) fn nap() {
 pub(crate) fn thread_name(id: u32) -> Option<String> {
     let directory = DIRECTORY.lock();
     let known = directory.threads.get(place_of(id))?.as_ref()?;
-    let name = known.new_name.as_deref().or(known.thread.name());
+    let thread = known.thread.as_ref();
+    let name = known.new_name.as_deref().or(thread.and_then(Thread::name));
     name.map(str::to_owned)
 }
 
@@ -80,7 +85,7 @@ struct Directory {
 }
 
 struct Known {
-    thread: Thread,
+    thread: Option<Thread>,
     /// Instead of the one that it was started with.
     new_name: Option<String>,
 }
@@ -90,7 +95,7 @@ fn place_of(id: u32) -> usize {
 }
 
 impl Directory {
-    fn enter(&mut self, thread: Thread) -> u32 {
+    fn enter(&mut self, thread: Option<Thread>) -> u32 {
         let known = Some(Known {
             thread,
             new_name: None,
