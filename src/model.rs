@@ -134,3 +134,8 @@ impl Started {
         self.registry.leave(&self.record);
     }
 }
+
+/// The last act of a model that has started threads by [`thread`](crate::thread).
+pub fn join_threads() {
+    crate::platform::join_spawned();
+}

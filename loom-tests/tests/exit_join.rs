@@ -10,10 +10,7 @@ use std::time::Duration;
 
 /// Runs `body` as the thread that has just been started, and ends it. To be joined, or the model is torn down
 /// beside it.
-fn run<R: 'static>(
-    started: Started,
-    body: impl FnOnce() -> R + 'static,
-) -> thread::JoinHandle<R> {
+fn run<R: 'static>(started: Started, body: impl FnOnce() -> R + 'static) -> thread::JoinHandle<R> {
     thread::spawn(move || {
         let result = body();
         started.end();
@@ -33,7 +30,9 @@ fn one_starts_another_as_it_ends() {
             let first = run(first, move || {
                 let second = its_threads.start(false).expect("its starter is alive");
                 // SAFETY: before its end, for which the waiter waits. loom checks.
-                run(second, move || its_done.with_mut(|done| unsafe { *done = 1 }))
+                run(second, move || {
+                    its_done.with_mut(|done| unsafe { *done = 1 })
+                })
             });
             threads.wait(Duration::MAX).unwrap();
             // SAFETY: everybody has ended. loom checks.
