@@ -265,8 +265,10 @@ impl<F: FnMut()> Drop for Late<F> {
     }
 }
 
+type Last = Late<Box<dyn FnMut()>>;
+
 thread_local! {
-    static LATE: RefCell<Option<Late<Box<dyn FnMut()>>>> = const { RefCell::new(None) };
+    static LATE: RefCell<Option<Last>> = const { RefCell::new(None) };
 }
 
 /// T54: all four faces wait for the destructors of thread-locals.
