@@ -94,11 +94,12 @@ impl ShortCounter {
 }
 
 /// A registry of threads of its own, whose threads are whatever the model says.
-pub struct Threads(Registry);
+#[derive(Clone)]
+pub struct Threads(Arc<Registry>);
 
 /// A thread in [`Threads`].
-pub struct Started<'a> {
-    threads: &'a Threads,
+pub struct Started {
+    registry: Arc<Registry>,
     record: Arc<Record>,
 }
 
@@ -106,27 +107,35 @@ impl Threads {
     /// Without any.
     #[expect(clippy::new_without_default, reason = "a model says what it makes")]
     pub fn new() -> Threads {
-        Threads(Registry::new())
+        Threads(Arc::new(Registry::new()))
     }
 
-    /// A thread starts; `None` if it is too late.
-    pub fn start(&self, is_daemon: bool) -> Option<Started<'_>> {
+    /// A thread is about to start; `None` if it is too late.
+    pub fn start(&self, is_daemon: bool) -> Option<Started> {
         let record = self.0.enter(is_daemon, "modelled").ok()?;
-        Some(Started {
-            threads: self,
-            record,
-        })
+        let registry = Arc::clone(&self.0);
+        Some(Started { registry, record })
     }
 
     /// Waits for all that are no daemons, and lets nobody start afterwards.
     pub fn wait<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
         self.0.wait_for_non_daemons(limit)
     }
+
+    /// How many are alive.
+    pub fn count(&self) -> usize {
+        self.0.count()
+    }
 }
 
-impl Started<'_> {
+impl Started {
     /// It ends.
     pub fn end(self) {
-        self.threads.0.leave(&self.record);
+        self.registry.leave(&self.record);
     }
+}
+
+/// The last act of a model that has started threads by [`thread`](crate::thread).
+pub fn join_threads() {
+    crate::platform::join_spawned();
 }

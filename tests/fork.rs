@@ -226,7 +226,7 @@ impl Things {
         let child = token.child();
         token.cancel();
         assert!(child.is_cancelled());
-        if *self.lock.lock() % 16 == 0 {
+        if self.lock.lock().is_multiple_of(16) {
             thread::spawn(|| ()).join().unwrap();
         }
     }
@@ -426,7 +426,7 @@ fn the_thread_that_forks_is_the_only_one() {
                 assert_eq!(thread::active_count(), 1);
                 let this = thread::current();
                 assert!(this.is_main() && this.is_alive() && !this.is_daemon());
-                assert_eq!(thread::enumerate(), [this.clone()]);
+                assert_eq!(thread::enumerate(), std::slice::from_ref(&this));
                 assert_eq!(thread::main(), Some(this.clone()));
                 assert_eq!(this.name(), before.name());
                 assert_eq!(this.native_id().unwrap().get(), std::process::id());
@@ -535,7 +535,9 @@ fn what_others_were_in_the_middle_of_never_hangs() {
                     &|| drop(things.rlock.lock()),
                     &|| *things.fair.lock() += 1,
                     &|| things.queue.put(1).unwrap(),
-                    &|| drop(things.tight.put_within(1, SHORT)),
+                    &|| {
+                        let _ = things.tight.put_within(1, SHORT);
+                    },
                     &|| drop(things.places.acquire_within(SHORT)),
                 ];
                 std::thread::scope(|s| {

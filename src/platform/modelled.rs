@@ -167,8 +167,24 @@ pub(crate) unsafe fn spawn_unchecked<'a>(
     let f: Box<dyn FnOnce() + Send + 'a> = Box::new(f);
     // SAFETY: only the lifetime changes, and the caller promises to keep to the old one.
     let f: Box<dyn FnOnce() + Send> = unsafe { std::mem::transmute(f) };
-    loom::thread::spawn(f);
+    let thread = loom::thread::spawn(f);
+    SPAWNED.lock().unwrap().push(thread);
     Ok(())
+}
+
+loom::lazy_static! {
+    static ref SPAWNED: std::sync::Mutex<Vec<loom::thread::JoinHandle<()>>> = Default::default();
+}
+
+/// Waits for all threads from [`spawn_unchecked`] as loom does. What they use last goes away with the model's
+/// first thread, so this must not end before them.
+pub(crate) fn join_spawned() {
+    loop {
+        let Some(thread) = SPAWNED.lock().unwrap().pop() else {
+            return;
+        };
+        thread.join().unwrap();
+    }
 }
 
 /// A modelled thread tells of its end itself.

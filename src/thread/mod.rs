@@ -3,9 +3,9 @@
 //! [`spawn`] and [`Builder`] start them; what they return, or their panic, is in the [`JoinHandle`]. A
 //! [`ThreadInfo`] is a thread as everybody may know it. [`scope`] is for threads that borrow. Joining is an
 //! edge in the wait graph: see [`debug::on_deadlock`](crate::debug::on_deadlock).
-//!
-//! The [`registry`] says who is alive and whether threads may be started. A [`record`] is what is known of
-//! one of them; a [`packet`] is what it and its handle share; [`current`] is which of them one is.
+
+// The registry says who is alive and whether threads may be started. A record is what is known of one of
+// them; a packet is what it and its handle share; `current` is which of them one is.
 
 mod builder;
 pub(crate) mod current;
@@ -102,8 +102,8 @@ pub fn current() -> ThreadInfo {
 
 /// The program's first thread, which is no daemon and is called `main`.
 ///
-/// On Linux everybody knows it, by its number. Elsewhere it is known from its first call of
-/// [`current`] on, if that comes through [`exit`](crate) or not at all: `None` until then.
+/// On Linux everybody knows it, by its number. Elsewhere it is `None` until the exit guard has been set up
+/// in it.
 ///
 /// ```
 /// # #[cfg(target_os = "linux")]

@@ -15,6 +15,8 @@ const END_OF_IDS: u32 = 1 << 27;
 
 thread_local! {
     static ID: Cell<u32> = const { Cell::new(0) };
+    /// Its end has been told; std does not know it any more.
+    static HAS_ENDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The current thread's id: never 0, and no other living thread's.
@@ -33,7 +35,7 @@ pub(crate) fn thread_id() -> u32 {
 fn assign_id() -> u32 {
     crate::fork::install();
     let here = Known {
-        thread: std::thread::current(),
+        thread: (!HAS_ENDED.get()).then(std::thread::current),
         new_name: None,
         stack: stack(),
     };
@@ -48,6 +50,7 @@ fn assign_id() -> u32 {
 #[cfg(target_os = "linux")]
 pub(super) fn thread_ended(id: u32) {
     ID.set(0);
+    HAS_ENDED.set(true);
     let gone = DIRECTORY.lock().leave(id);
     drop(gone);
 }
@@ -64,7 +67,8 @@ pub(crate) fn thread_name(id: u32) -> Option<String> {
     else {
         return None;
     };
-    let name = known.new_name.as_deref().or(known.thread.name());
+    let thread = known.thread.as_ref();
+    let name = known.new_name.as_deref().or(thread.and_then(Thread::name));
     name.map(str::to_owned)
 }
 
@@ -107,7 +111,7 @@ enum Place {
 }
 
 struct Known {
-    thread: Thread,
+    thread: Option<Thread>,
     /// Instead of the one that it was started with.
     new_name: Option<String>,
     /// Where its frames lie, if others may come to lie there after it.
