@@ -2,7 +2,9 @@
 
 use super::waiter::Ticket;
 use super::{TASK, lot};
-use crate::platform::{self, Mutex, thread_name};
+#[cfg(not(loom))]
+use crate::platform::Mutex;
+use crate::platform::{self, thread_name};
 use std::cell::Cell;
 use std::fmt;
 use std::fmt::Write as _;
@@ -221,9 +223,17 @@ impl fmt::Debug for OnDeadlock {
 
 #[cfg(not(loom))]
 static ACTION: Mutex<OnDeadlock> = Mutex::new(OnDeadlock::Print);
+/// Chosen before a model begins, so it is no part of it.
 #[cfg(loom)]
-loom::lazy_static! {
-    static ref ACTION: Mutex<OnDeadlock> = Mutex::new(OnDeadlock::Print);
+static ACTION: std::sync::Mutex<OnDeadlock> = std::sync::Mutex::new(OnDeadlock::Print);
+
+fn with_action<R>(f: impl FnOnce(&mut OnDeadlock) -> R) -> R {
+    #[cfg(not(loom))]
+    return f(&mut ACTION.lock());
+    #[cfg(loom)]
+    f(&mut ACTION
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 /// It is held while the process forks.
@@ -277,7 +287,7 @@ pub(crate) mod fork {
 /// assert!(found.recv().unwrap().starts_with("deadlock: a thread waits for itself"));
 /// ```
 pub fn on_deadlock(action: OnDeadlock) -> OnDeadlock {
-    std::mem::replace(&mut ACTION.lock(), action)
+    with_action(|current| std::mem::replace(current, action))
 }
 
 platform::thread_local! {
@@ -305,7 +315,7 @@ fn print(deadlock: &Deadlock) {
 
 /// Does what the program wants done. `Err`: panic.
 pub(super) fn act(deadlock: Deadlock, may_panic: bool) -> Result<(), Deadlock> {
-    let action = ACTION.lock().clone();
+    let action = with_action(|action| action.clone());
     match action {
         OnDeadlock::Panic if may_panic => return Err(deadlock),
         OnDeadlock::Panic | OnDeadlock::Print => print(&deadlock),
