@@ -1,5 +1,6 @@
 //! Who waits for what, right now; and what to do when they wait for each other.
 
+pub use crate::thread::dump::{assert_no_leaked_threads, dump_threads, live_threads};
 pub use crate::wait::report::{Deadlock, OnDeadlock, Thread, Wait, on_deadlock, waits};
 
 use crate::wait::TASK;

@@ -80,12 +80,14 @@
 compile_error!("the process half needs a 64-bit target: build without the feature `process`");
 
 mod error;
+pub(crate) mod fork;
 pub(crate) mod panic;
 pub(crate) mod platform;
 pub(crate) mod wait;
 
 pub mod debug;
 pub mod executor;
+pub mod exit;
 pub mod queue;
 pub mod select;
 pub mod sync;

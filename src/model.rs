@@ -1,11 +1,13 @@
 //! What a model needs and a program does not: a deadline that another modelled thread lets pass,
 //! and a task without an executor around it.
 
-use crate::Limit;
 use crate::executor::{TaskFuture, TaskPromise, task_pair};
 use crate::platform::short::ShortLock;
+use crate::thread::record::Record;
+use crate::thread::registry::Registry;
 use crate::wait::Canceller;
 use crate::wait::time::{Alarm, Ring, Timeline};
+use crate::{GaveUp, Limit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -157,4 +159,51 @@ impl ShortCounter {
     pub fn count(&self) -> usize {
         *self.0.lock()
     }
+}
+
+/// A registry of threads of its own, whose threads are whatever the model says.
+#[derive(Clone)]
+pub struct Threads(Arc<Registry>);
+
+/// A thread in [`Threads`].
+pub struct Started {
+    registry: Arc<Registry>,
+    record: Arc<Record>,
+}
+
+impl Threads {
+    /// Without any.
+    #[expect(clippy::new_without_default, reason = "a model says what it makes")]
+    pub fn new() -> Threads {
+        Threads(Arc::new(Registry::new()))
+    }
+
+    /// A thread is about to start; `None` if it is too late.
+    pub fn start(&self, is_daemon: bool) -> Option<Started> {
+        let record = self.0.enter(is_daemon, "modelled").ok()?;
+        let registry = Arc::clone(&self.0);
+        Some(Started { registry, record })
+    }
+
+    /// Waits for all that are no daemons, and lets nobody start afterwards.
+    pub fn wait<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
+        self.0.wait_for_non_daemons(limit)
+    }
+
+    /// How many are alive.
+    pub fn count(&self) -> usize {
+        self.0.count()
+    }
+}
+
+impl Started {
+    /// It ends.
+    pub fn end(self) {
+        self.registry.leave(&self.record);
+    }
+}
+
+/// The last act of a model that has started threads by [`thread`](crate::thread).
+pub fn join_threads() {
+    crate::platform::join_spawned();
 }

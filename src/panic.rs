@@ -1,15 +1,17 @@
 //! A panic as data: what it said, and where. For every floor that runs other people's code.
 //!
-//! The message is in the payload; the place is only told to the panic hook. So a hook is put in
-//! front of the one that is there, once, which notes the place for the thread that is running a
+//! The message is in the payload; the place, and the stack, are only there for the panic hook. So a hook is
+//! put in front of the one that is there, once, which notes them for the thread that is running a
 //! task and then calls the other. Nothing is silenced.
 
+use crate::platform::{thread_id, thread_name};
 use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 /// A panic as data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,9 @@ pub struct Panicked {
     pub location: Option<String>,
     /// The name of the thread it happened in.
     pub thread: Option<String>,
+    /// The stack at the panic, as text, if the environment asks for it (`RUST_BACKTRACE` or
+    /// `RUST_LIB_BACKTRACE`).
+    pub backtrace: Option<Arc<str>>,
 }
 
 impl fmt::Display for Panicked {
@@ -38,11 +43,16 @@ impl fmt::Display for Panicked {
 
 thread_local! {
     /// The place of the last panic in this thread.
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+}
+
+struct Place {
+    location: Option<String>,
+    backtrace: Backtrace,
 }
 
 /// Leaves `place` and returns what was there. A thread on its way out has nobody to note it for.
-fn note(place: Option<String>) -> Option<String> {
+fn note(place: Option<Place>) -> Option<Place> {
     PLACE.try_with(|noted| noted.replace(place)).unwrap_or(None)
 }
 
@@ -55,26 +65,69 @@ fn install_hook() {
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            note(info.location().map(ToString::to_string));
+            note(Some(Place {
+                location: info.location().map(ToString::to_string),
+                // Costs one load if the environment does not ask for it; names are looked up later.
+                backtrace: Backtrace::capture(),
+            }));
             previous(info);
         }));
     });
 }
 
-/// Runs `f`; its panic, if any, as data.
+/// A panic that has been caught, with its payload.
+pub(crate) struct Caught {
+    payload: Box<dyn Any + Send>,
+    place: Option<Place>,
+}
+
+impl Caught {
+    pub(crate) fn payload(&self) -> &(dyn Any + Send) {
+        &*self.payload
+    }
+
+    /// As data; the payload remains.
+    pub(crate) fn describe(&self) -> Panicked {
+        let place = self.place.as_ref();
+        let backtrace = place.map(|place| &place.backtrace);
+        Panicked {
+            message: message(&*self.payload),
+            location: place.and_then(|place| place.location.clone()),
+            thread: thread_name(thread_id()),
+            backtrace: backtrace
+                .filter(|trace| trace.status() == BacktraceStatus::Captured)
+                .map(|trace| trace.to_string().into()),
+        }
+    }
+
+    /// Drops the payload. One whose own drop panics is let go.
+    pub(crate) fn discard(self) {
+        discard(self.payload);
+    }
+}
+
+/// Runs `f`; its panic, if any, with all that is known of it.
 ///
 /// Whatever `f` had borrowed mutably is dropped with it, so no broken value is seen afterwards.
-pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
+pub(crate) fn catch_all<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
     install_hook();
     // Kept for a panic around this call that is on its way to another `catch`.
     let outer = note(None);
-    let result = panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked {
-        message: message(payload),
-        location: note(None),
-        thread: std::thread::current().name().map(ToOwned::to_owned),
+    let result = panic::catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Caught {
+        payload,
+        place: note(None),
     });
     note(outer);
     result
+}
+
+/// Runs `f`; its panic, if any, as data.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
+    catch_all(f).map_err(|caught| {
+        let panicked = caught.describe();
+        caught.discard();
+        panicked
+    })
 }
 
 /// Runs `f`, for whose panic nobody waits: the hook has printed it, so say whose it was.
@@ -92,23 +145,26 @@ pub(crate) fn report(what: &str, f: impl FnOnce()) {
 /// Runs `f`, whose panic goes no further; the hook has printed it.
 pub(crate) fn contain(f: impl FnOnce()) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
-        message(payload);
+        discard(payload);
     }
 }
 
-/// What the payload says. A payload whose own drop panics is let go, not dropped.
-fn message(payload: Box<dyn Any + Send>) -> String {
-    let message = match payload.downcast_ref::<&str>() {
+/// What the payload says.
+fn message(payload: &(dyn Any + Send)) -> String {
+    match payload.downcast_ref::<&str>() {
         Some(text) => (*text).to_owned(),
         None => match payload.downcast_ref::<String>() {
             Some(text) => text.clone(),
             None => "a payload that is not a string".to_owned(),
         },
-    };
+    }
+}
+
+/// A payload whose own drop panics is let go, not dropped.
+fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }
-    message
 }
 
 #[cfg(test)]

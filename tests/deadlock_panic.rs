@@ -31,7 +31,13 @@ fn whoever_closes_the_circle_panics_and_its_call_has_changed_nothing() {
             let outcomes = threads.map(thread::JoinHandle::join);
             let panics: Vec<_> = outcomes.iter().filter_map(|o| o.as_ref().err()).collect();
             assert_eq!(panics.len(), 1, "{panics:?}");
-            assert!(panics[0].message.starts_with("deadlock: 2 threads"));
+            assert!(
+                panics[0]
+                    .panic()
+                    .unwrap()
+                    .message
+                    .starts_with("deadlock: 2 threads")
+            );
             let values = [0, 1].map(|n| *locks[n].try_lock().expect("both are free again"));
             assert_eq!(values, [1, 1]);
             let words = locks.each_ref().map(|lock| std::ptr::from_ref(lock).addr());

@@ -1,9 +1,10 @@
-//! `thread`: starting and joining, in all four faces. Rows T39, T42, T53 of the behaviour list.
+//! `thread`: starting and joining, in all four faces. Rows T30, T37-T40, T42, T53 of the behaviour list.
 
 mod common;
 
 use common::{block_on, watchdog};
-use latchwork::{CancelToken, GaveUp, debug, thread};
+use latchwork::thread::{Builder, JoinError, SpawnError, WaitError};
+use latchwork::{CancelToken, debug, thread};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
@@ -14,9 +15,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn join_returns_what_the_thread_returned_or_its_panic() {
     watchdog(LIMIT, "join_returns", || {
         assert_eq!(thread::spawn(|| 6 * 7).join().unwrap(), 42);
-        let unlucky = thread::spawn_named("unlucky", || -> () { panic!("on purpose") }).unwrap();
-        assert_eq!(unlucky.name(), "unlucky");
-        let panic = unlucky.join().unwrap_err();
+        let unlucky = Builder::new()
+            .name("unlucky")
+            .spawn(|| -> () { panic!("on purpose") })
+            .unwrap();
+        assert_eq!(&*unlucky.name(), "unlucky");
+        let JoinError::Panicked(panic) = unlucky.join().unwrap_err() else {
+            panic!("it has panicked");
+        };
         assert_eq!(panic.message, "on purpose");
         assert_eq!(panic.thread.as_deref(), Some("unlucky"));
     });
@@ -30,7 +36,7 @@ fn every_way_to_join_gives_up_without_losing_the_thread() {
         let handle = handle.try_join().unwrap_err();
         assert!(!handle.is_finished());
         let gave_up = handle.join_within(Duration::from_millis(5)).unwrap_err();
-        assert_eq!(gave_up.why, GaveUp::TimedOut);
+        assert_eq!(gave_up.why, WaitError::TimedOut);
         let token = CancelToken::new();
         let handle = gave_up.handle;
         let gave_up = std::thread::scope(|s| {
@@ -41,7 +47,7 @@ fn every_way_to_join_gives_up_without_losing_the_thread() {
             token.cancel();
             joiner.join().unwrap()
         });
-        assert_eq!(gave_up.why, GaveUp::Cancelled);
+        assert_eq!(gave_up.why, WaitError::Cancelled);
         drop(release);
         assert!(block_on(gave_up.handle.join_async()).unwrap());
     });
@@ -65,8 +71,17 @@ fn what_was_captured_is_gone_before_join_returns() {
 
 #[test]
 fn a_zero_byte_in_a_name_is_an_error_and_starts_nothing() {
-    let error = thread::spawn_named("a\0b", || ()).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    let captured = Arc::new(());
+    let its = Arc::clone(&captured);
+    let unstarted = Builder::new().name("a\0b").build(move || drop(its));
+    let refused = unstarted.start().unwrap_err();
+    assert!(matches!(refused.why, SpawnError::InvalidName(_)));
+    assert_eq!(Arc::strong_count(&captured), 2, "given back");
+    let error = thread::Builder::new()
+        .name("a\0b")
+        .spawn(|| ())
+        .unwrap_err();
+    assert!(error.to_string().contains("zero byte"));
 }
 
 #[test]
@@ -139,6 +154,11 @@ fn a_result_that_nobody_takes_is_dropped_once() {
     });
 }
 
+fn message(thread: thread::JoinHandle<()>) -> String {
+    let error = thread.join().unwrap_err();
+    error.panic().expect("it has panicked").message.clone()
+}
+
 #[test]
 fn panics_of_every_kind() {
     struct Bomb;
@@ -150,10 +170,9 @@ fn panics_of_every_kind() {
     watchdog(LIMIT, "panics_of_every_kind", || {
         let number = 7;
         let said = thread::spawn(move || -> () { panic!("number {number}") });
-        assert_eq!(said.join().unwrap_err().message, "number 7");
+        assert_eq!(message(said), "number 7");
         let other = thread::spawn(|| -> () { std::panic::panic_any(7) });
-        let message = other.join().unwrap_err().message;
-        assert_eq!(message, "a payload that is not a string");
+        assert_eq!(message(other), "a payload that is not a string");
         // A payload, and something captured, whose own drop panics.
         let payload = thread::spawn(|| -> () { std::panic::panic_any(Bomb) });
         assert!(payload.join().is_err());
@@ -161,29 +180,45 @@ fn panics_of_every_kind() {
         let dropped = thread::spawn(move || {
             let _captured = captured;
         });
-        assert_eq!(dropped.join().unwrap_err().message, "a bomb, on purpose");
+        assert_eq!(message(dropped), "a bomb, on purpose");
     });
 }
 
-/// T40: reported, and with `OnDeadlock::Panic` an end; here the thread waits with a limit.
+/// T40: every way to wait for oneself is an error, and `join_within` gives the handle back.
 #[test]
-fn a_thread_that_joins_itself_within_a_limit_gives_up() {
+fn a_thread_that_joins_itself_is_told() {
     watchdog(LIMIT, "a_thread_that_joins_itself", || {
         let (send, receive) = mpsc::channel::<thread::JoinHandle<()>>();
         let (told, tell) = mpsc::channel();
         let handle = thread::spawn(move || {
             let itself = receive.recv().unwrap();
-            let gave_up = itself.join_within(Duration::from_millis(1)).unwrap_err();
+            assert_eq!(itself.thread().wait(), Err(WaitError::WouldDeadlock));
+            let waited = itself.thread().wait_within(Duration::MAX);
+            assert_eq!(waited, Err(WaitError::WouldDeadlock));
+            assert_eq!(thread::current().wait(), Err(WaitError::WouldDeadlock));
+            let gave_up = itself.join_within(Duration::MAX).unwrap_err();
             told.send((gave_up.why, gave_up.handle)).unwrap();
+            let other = receive.recv().unwrap();
+            assert_eq!(other.join(), Ok(()), "another thread's");
         });
         send.send(handle).unwrap();
         let (why, handle) = tell.recv().unwrap();
-        assert_eq!(why, GaveUp::TimedOut);
+        assert_eq!(why, WaitError::WouldDeadlock);
+        send.send(thread::spawn(|| ())).unwrap();
         handle.join().unwrap();
+        // A join takes the handle away.
+        let (send, receive) = mpsc::channel::<thread::JoinHandle<()>>();
+        let (told, tell) = mpsc::channel();
+        let handle = thread::spawn(move || told.send(receive.recv().unwrap().join()).unwrap());
+        let info = handle.thread().clone();
+        send.send(handle).unwrap();
+        assert_eq!(tell.recv().unwrap(), Err(JoinError::WouldDeadlock));
+        info.wait().unwrap();
     });
 }
 
-/// Without memory for a stack there is no thread, and what it would have used is dropped.
+/// T37: without memory for a stack there is no thread; nothing is left of the attempt, and what it would have
+/// used is given back.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_system_that_gives_no_thread() {
@@ -206,13 +241,29 @@ fn a_system_that_gives_no_thread() {
     setrlimit(Resource::As, Rlimit { current, ..before }).unwrap();
     let captured = Arc::new(());
     let its = Arc::clone(&captured);
-    let error = thread::spawn_named("none", move || drop(its))
-        .map(drop)
-        .unwrap_err();
+    let ends = Arc::new(AtomicUsize::new(0));
+    let its_ends = Arc::clone(&ends);
+    let _hook = thread::on_exit(move |_| {
+        its_ends.fetch_add(1, Ordering::Relaxed);
+    });
+    let listed = thread::active_count();
+    let unstarted = Builder::new().name("none").build(move || drop(its));
+    let refused = unstarted.start().unwrap_err();
+    assert_eq!(thread::active_count(), listed);
     let unnamed = std::panic::catch_unwind(|| drop(thread::spawn(|| ())));
+    let scoped = std::panic::catch_unwind(|| thread::scope(|s| drop(s.spawn(|| ()))));
     setrlimit(Resource::As, before).unwrap();
+    let SpawnError::Os(error) = refused.why else {
+        panic!("{:?}", refused.why);
+    };
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
-    assert!(unnamed.is_err());
+    assert!(unnamed.is_err() && scoped.is_err());
+    assert_eq!(thread::active_count(), listed);
+    assert_eq!(ends.load(Ordering::Relaxed), 0, "no hook has run");
+    // It is as it was, and can be tried again.
+    assert_eq!(refused.thread.name(), "none");
+    assert_eq!(Arc::strong_count(&captured), 2);
+    refused.thread.start().unwrap().join().unwrap();
     assert_eq!(Arc::strong_count(&captured), 1);
-    assert!(thread::spawn_named("one", || ()).unwrap().join().is_ok());
+    assert_eq!(ends.load(Ordering::Relaxed), 1);
 }

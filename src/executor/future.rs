@@ -46,6 +46,11 @@ impl<R> TaskFuture<R> {
         TaskFuture { task }
     }
 
+    fn task(&self) -> &Task<R> {
+        self.task.look_behind();
+        &self.task
+    }
+
     /// The task's number.
     pub fn id(&self) -> TaskId {
         self.task.id
@@ -58,7 +63,7 @@ impl<R> TaskFuture<R> {
     /// Why there is no result.
     #[track_caller]
     pub fn result(self) -> Result<R, TaskError> {
-        self.task.finished.wait();
+        self.task().finished.wait();
         self.take()
     }
 
@@ -86,7 +91,7 @@ impl<R> TaskFuture<R> {
         self,
         limit: impl Into<Limit<'l>>,
     ) -> Result<Result<R, TaskError>, NotDone<R>> {
-        match self.task.finished.wait_within(limit) {
+        match self.task().finished.wait_within(limit) {
             Ok(()) => Ok(self.take()),
             Err(why) => Err(NotDone { future: self, why }),
         }
@@ -95,7 +100,7 @@ impl<R> TaskFuture<R> {
     /// Blocks until the task has ended, and leaves the result where it is.
     #[track_caller]
     pub fn wait(&self) {
-        self.task.finished.wait();
+        self.task().finished.wait();
     }
 
     /// As [`wait`](TaskFuture::wait), at most as long as `limit` says.
@@ -105,7 +110,7 @@ impl<R> TaskFuture<R> {
     /// Why it gave up.
     #[track_caller]
     pub fn wait_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
-        self.task.finished.wait_within(limit)
+        self.task().finished.wait_within(limit)
     }
 
     /// Cancels the task if it has not started; it is done at once, as [`TaskError::Cancelled`].
@@ -125,7 +130,7 @@ impl<R> TaskFuture<R> {
     /// Is it running right now?
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
-        matches!(self.task.state.lock().stage, Stage::Running)
+        matches!(self.task().state.lock().stage, Stage::Running)
     }
 
     /// Has it ended, in whatever way?
@@ -138,7 +143,7 @@ impl<R> TaskFuture<R> {
     /// Why it has no result, if it has ended without one; `None` too while it has not ended.
     #[doc(alias = "exception")]
     pub fn error(&self) -> Option<TaskError> {
-        match &self.task.state.lock().stage {
+        match &self.task().state.lock().stage {
             Stage::Finished { error, .. } => error.clone(),
             _ => None,
         }
@@ -152,7 +157,7 @@ impl<R> TaskFuture<R> {
     /// next one runs.
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, callback: impl FnOnce(&Finished) + Send + 'static) {
-        let mut state = self.task.state.lock();
+        let mut state = self.task().state.lock();
         match &state.stage {
             Stage::Finished { error, .. } => {
                 let report = Finished::new(self.task.id, error.clone());
@@ -165,11 +170,11 @@ impl<R> TaskFuture<R> {
 
     /// What a wait for the task's end wants.
     pub(crate) fn end_request(&self) -> impl Request<Output = ()> {
-        self.task.finished.request()
+        self.task().finished.request()
     }
 
     fn ended_with(&self, which: impl FnOnce(&Option<TaskError>) -> bool) -> bool {
-        match &self.task.state.lock().stage {
+        match &self.task().state.lock().stage {
             Stage::Finished { error, .. } => which(error),
             _ => false,
         }
@@ -177,7 +182,7 @@ impl<R> TaskFuture<R> {
 
     /// Takes what is there, once. The task has ended.
     fn take(&self) -> Result<R, TaskError> {
-        match &mut self.task.state.lock().stage {
+        match &mut self.task().state.lock().stage {
             Stage::Finished { value, error } => match (value.take(), error) {
                 (Some(value), _) => Ok(value),
                 (None, Some(error)) => Err(error.clone()),
@@ -196,7 +201,7 @@ impl<R> Future for TaskFuture<R> {
         // Cloned before and dropped after the task is locked: both are the user's code.
         let waker = cx.waker().clone();
         let replaced = {
-            let mut state = self.task.state.lock();
+            let mut state = self.task().state.lock();
             match state.stage {
                 Stage::Finished { .. } => None,
                 _ => Some(state.waker.replace(waker)),
@@ -211,7 +216,7 @@ impl<R> Future for TaskFuture<R> {
 
 impl<R> fmt::Debug for TaskFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match &self.task.state.lock().stage {
+        let stage = match &self.task().state.lock().stage {
             Stage::Pending => "pending",
             Stage::Running => "running",
             Stage::Finished { error: None, .. } => "returned",

@@ -11,7 +11,7 @@
 
 use super::{Finished, TaskError, TaskFuture};
 use crate::panic::contain;
-use crate::platform::{Mutex, thread_id};
+use crate::platform::{Mutex, forked, thread_id};
 use crate::sync::completion::{Completion, Ending, worker_at};
 use crate::wait::Kind;
 use smallvec::SmallVec;
@@ -54,6 +54,8 @@ pub(super) struct Task<R> {
     pub(super) state: Mutex<State<R>>,
     /// Complete once the stage is `Finished`.
     pub(super) finished: Completion<TaskEnding>,
+    /// The generation of the process that it was made in.
+    generation: u8,
 }
 
 pub(super) struct State<R> {
@@ -100,6 +102,18 @@ impl<R> Task<R> {
             crate::panic::report("a callback of a finished task", || callback(&report));
         }
         true
+    }
+
+    /// In a forked child: a task of the parent is lost unless the thread that forked is running it, because
+    /// whoever was to run it did not come along. Called before it is waited for or looked at.
+    pub(super) fn look_behind(&self) {
+        if forked::is_child()
+            && self.generation != forked::generation()
+            && !self.finished.is_done()
+            && self.finished.worker() != thread_id()
+        {
+            self.finish(Err(TaskError::Lost), |_| true);
+        }
     }
 
     pub(super) fn cancel(&self) -> bool {
@@ -166,6 +180,7 @@ pub(crate) fn pair<R>() -> (Promise<R>, TaskFuture<R>) {
             waker: None,
         }),
         finished: Completion::new(),
+        generation: forked::generation(),
     });
     let promise = Promise {
         task: Arc::clone(&task),

@@ -14,6 +14,7 @@ mod imp;
 
 pub(crate) use imp::*;
 
+pub(crate) mod forked;
 pub(crate) mod short;
 
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]

@@ -121,6 +121,10 @@ pub(crate) fn thread_name(_id: u32) -> Option<String> {
     None
 }
 
+pub(crate) fn is_vanished(_id: u32) -> bool {
+    false
+}
+
 /// Spinning explores nothing that sleeping does not, so a model never spins.
 pub(crate) fn cpus() -> usize {
     1
@@ -149,6 +153,60 @@ pub(crate) fn spawn_thread(_name: String, f: impl FnOnce() + Send + 'static) -> 
     loom::thread::spawn(f);
     Ok(())
 }
+
+/// As [`spawn_thread`], for what borrows.
+///
+/// # Safety
+///
+/// Nothing that `f` borrows may end before `f` has returned or been dropped.
+pub(crate) unsafe fn spawn_unchecked<'a>(
+    _name: &str,
+    _stack_size: usize,
+    f: impl FnOnce() + Send + 'a,
+) -> io::Result<()> {
+    let f: Box<dyn FnOnce() + Send + 'a> = Box::new(f);
+    // SAFETY: only the lifetime changes, and the caller promises to keep to the old one.
+    let f: Box<dyn FnOnce() + Send> = unsafe { std::mem::transmute(f) };
+    let thread = loom::thread::spawn(f);
+    SPAWNED.lock().unwrap().push(thread);
+    Ok(())
+}
+
+loom::lazy_static! {
+    static ref SPAWNED: std::sync::Mutex<Vec<loom::thread::JoinHandle<()>>> = Default::default();
+}
+
+/// Waits for all threads from [`spawn_unchecked`] as loom does. What they use last goes away with the model's
+/// first thread, so this must not end before them.
+pub(crate) fn join_spawned() {
+    loop {
+        let Some(thread) = SPAWNED.lock().unwrap().pop() else {
+            return;
+        };
+        thread.join().unwrap();
+    }
+}
+
+/// A modelled thread tells of its end itself.
+pub(crate) fn at_thread_end(_f: fn()) -> bool {
+    false
+}
+
+/// Modelled threads have no numbers.
+pub(crate) fn native_id() -> Option<u32> {
+    None
+}
+
+/// Modelled threads have no numbers.
+pub(crate) fn main_native_id() -> Option<u32> {
+    None
+}
+
+pub(crate) fn rename_thread(_name: &str) {}
+
+pub(crate) fn mend_system_name(_name: &str) {}
+
+pub(crate) fn set_system_name(_name: &str) {}
 
 /// There is no time in a model.
 #[derive(Clone, Copy, Debug)]

@@ -180,6 +180,11 @@ impl<D: Discipline, O: Operation<D>> Request for QueueRequest<'_, D, O> {
         }
     }
 
+    /// Releasing the lock calls whoever there is something to do for.
+    fn mend(&mut self) {
+        contain(|| drop(self.shared.lock()));
+    }
+
     fn granted(&mut self, token: usize) -> Option<O::Output> {
         self.is_awake = token == CALLED;
         self.attempt()

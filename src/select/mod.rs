@@ -25,7 +25,7 @@ pub use queues::{Gets, Puts};
 use crate::executor::TaskFuture;
 use crate::queue::{GetError, PutError};
 use crate::sync::{AcquireError, AnySemaphore, Event, Permit, acquire_request};
-use crate::thread::JoinHandle;
+use crate::thread::ScopedJoinHandle;
 use crate::wait::decision::Decision;
 use crate::{GaveUp, Limit};
 use arm::{On, OnFuture};
@@ -225,7 +225,7 @@ impl<A: Arms> Select<A> {
     /// Adds: a thread has ended. What it returned is in the handle still.
     pub fn join<T>(
         self,
-        handle: &JoinHandle<T>,
+        handle: &ScopedJoinHandle<'_, T>,
         then: impl FnOnce() -> A::Output,
     ) -> Select<impl Arms<Output = A::Output>> {
         self.with(On::new(handle.end_request(), |()| then()))

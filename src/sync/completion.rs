@@ -52,6 +52,11 @@ impl<E: Ending> Completion<E> {
         self.word.fetch_or(thread << WORKER, Ordering::Relaxed);
     }
 
+    /// The thread that is at work on it; 0 if none is known, or it is done.
+    pub(crate) fn worker(&self) -> u32 {
+        self.word.load(Ordering::Relaxed) >> WORKER
+    }
+
     /// Done. Called once.
     pub(crate) fn complete(&self) {
         // Release pairs with the Acquire in `is_done`; nobody is at work any more.
@@ -70,8 +75,26 @@ impl<E: Ending> Completion<E> {
     /// Blocks until it is done.
     #[track_caller]
     pub(crate) fn wait(&self) {
+        self.wait_at(Location::caller());
+    }
+
+    /// As `wait`, at the place of another call.
+    pub(crate) fn wait_at(&self, place: &'static Location<'static>) {
         if !self.is_done() {
-            wait_for_ever(&mut EndRequest(self), Location::caller());
+            wait_for_ever(&mut EndRequest::new(self), place);
+        }
+    }
+
+    /// As `wait_at`, for who must not go on before, even if it is a deadlock and these are to panic.
+    pub(crate) fn wait_in_any_case(&self, place: &'static Location<'static>) {
+        if !self.is_done() {
+            wait_for_ever(
+                &mut EndRequest {
+                    completion: self,
+                    may_panic: false,
+                },
+                place,
+            );
         }
     }
 
@@ -81,17 +104,21 @@ impl<E: Ending> Completion<E> {
         if self.is_done() {
             return Ok(());
         }
-        wait(&mut EndRequest(self), &limit.into(), Location::caller())
+        wait(
+            &mut EndRequest::new(self),
+            &limit.into(),
+            Location::caller(),
+        )
     }
 
     /// Resolves when it is done.
     pub(crate) fn wait_async(&self, place: &'static Location<'static>) -> impl Future<Output = ()> {
-        WaitFuture::at(EndRequest(self), place)
+        WaitFuture::at(EndRequest::new(self), place)
     }
 
     /// What a wait for it wants.
     pub(crate) fn request(&self) -> impl Request<Output = ()> {
-        EndRequest(self)
+        EndRequest::new(self)
     }
 
     fn address(&self) -> usize {
@@ -100,18 +127,30 @@ impl<E: Ending> Completion<E> {
 }
 
 /// Wants it to be done.
-struct EndRequest<'a, E>(&'a Completion<E>);
+struct EndRequest<'a, E> {
+    completion: &'a Completion<E>,
+    may_panic: bool,
+}
+
+impl<'a, E> EndRequest<'a, E> {
+    fn new(completion: &'a Completion<E>) -> EndRequest<'a, E> {
+        EndRequest {
+            completion,
+            may_panic: true,
+        }
+    }
+}
 
 impl<E: Ending> Request for EndRequest<'_, E> {
     type Output = ();
     const KIND: &'static Kind = E::KIND;
 
     fn address(&self) -> usize {
-        self.0.address()
+        self.completion.address()
     }
 
     fn attempt(&mut self) -> Option<()> {
-        self.0.is_done().then_some(())
+        self.completion.is_done().then_some(())
     }
 
     /// Whoever spins takes nothing from those who are parked.
@@ -121,7 +160,7 @@ impl<E: Ending> Request for EndRequest<'_, E> {
 
     fn enlist(&mut self, _line: &mut Line<'_>) -> Option<usize> {
         // An RMW, so that either we see DONE, or `complete` sees the mark.
-        let before = self.0.word.fetch_or(WAITERS, Ordering::Acquire);
+        let before = self.completion.word.fetch_or(WAITERS, Ordering::Acquire);
         if before & DONE == 0 {
             return Some(0);
         }
@@ -131,6 +170,10 @@ impl<E: Ending> Request for EndRequest<'_, E> {
 
     fn granted(&mut self, _token: usize) -> Option<()> {
         Some(())
+    }
+
+    fn may_panic(&self) -> bool {
+        self.may_panic
     }
 
     /// The mark stays: at worst `complete` looks at an empty line.

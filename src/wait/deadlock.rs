@@ -13,6 +13,8 @@
 //!   it looks: that wait lasts. So the last thread lets go of nothing either, and the wait for it
 //!   lasts; and so on to the front. Waits with a limit end by themselves and are not entered; nor are
 //!   those of tasks, which no thread stands for.
+//! * **Behind a fork**: in a forked child, what another thread of the parent held has an owner who never lets
+//!   go. Whoever is about to sleep for that says so, too.
 //! * **Once**: a wait belongs to at most one loop, and is marked when that has been reported; until a
 //!   panic has broken that loop, if that is how it was reported.
 //!
@@ -21,7 +23,7 @@
 use super::report::{self, Deadlock, Wait};
 use super::waiter::{Ticket, Waiter};
 use super::{Limit, TASK, lot};
-use crate::platform::Mutex;
+use crate::platform::{Mutex, forked, is_vanished};
 use smallvec::SmallVec;
 use std::ptr;
 
@@ -78,12 +80,17 @@ pub(super) fn enter<'w>(
         return Ok(None);
     }
     let entered = Entered::new(waiter, false);
-    let Some(links) = entered.closes() else {
+    let (links, deadlock) = if let Some(link) = entered.waits_behind_a_fork() {
+        let deadlock = Deadlock::behind_a_fork(link.to_wait());
+        (Loop::new(), deadlock)
+    } else if let Some(links) = entered.closes() {
+        let waits = links.iter().map(Link::to_wait).collect();
+        (links, Deadlock::new(waits))
+    } else {
         return Ok(Some(entered));
     };
     // What is done about it is the user's code, which may wait for something else.
     drop(entered);
-    let deadlock = Deadlock::new(links.iter().map(Link::to_wait).collect());
     if let Err(deadlock) = report::act(deadlock, may_panic) {
         // The panic breaks the loop. Should it be caught and the same be waited for again, then the
         // others are part of another one.
@@ -102,6 +109,15 @@ impl<'w> Entered<'w> {
             is_reported,
         });
         Entered { waiter }
+    }
+
+    /// This wait, if it is for somebody who did not come along when the process was forked.
+    fn waits_behind_a_fork(&self) -> Option<Link> {
+        if !forked::is_child() {
+            return None;
+        }
+        let link = with_entry(self.waiter.ticket.thread, |entry| entry.link())?;
+        is_vanished(link.owner).then_some(link)
     }
 
     /// The loop that this wait has closed, if nobody has reported it yet.
@@ -201,6 +217,36 @@ fn is_watched() -> bool {
     return WATCHED.load(std::sync::atomic::Ordering::Relaxed);
     #[cfg(not(loom))]
     true
+}
+
+/// What a fork does to the table: it is held while that happens, and the child's is empty but for its thread.
+#[cfg(all(unix, not(loom)))]
+pub(crate) mod fork {
+    use super::*;
+
+    /// Before the lot: whoever has the verdict locks buckets, and with these shards.
+    pub(crate) fn hold_verdict() {
+        VERDICT.hold();
+    }
+
+    pub(crate) fn hold() {
+        TABLE.iter().for_each(Mutex::hold);
+    }
+
+    pub(crate) fn let_go() {
+        // SAFETY: by `hold`, in this thread; in the child it is the same thread.
+        unsafe {
+            TABLE.iter().for_each(|shard| shard.let_go());
+            VERDICT.let_go();
+        }
+    }
+
+    pub(crate) fn forget_others(this: u32) {
+        for shard in &TABLE {
+            // SAFETY: held by this thread, by `hold`.
+            unsafe { &mut *shard.get() }.retain(|entry| entry.thread == this);
+        }
+    }
 }
 
 #[cfg(loom)]

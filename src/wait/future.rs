@@ -4,7 +4,7 @@ use super::Request;
 use super::decision::{Decision, GRANTED};
 use super::lot;
 use super::waiter::{Ticket, Waiter};
-use crate::platform::Moment;
+use crate::platform::{Moment, thread_id};
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::Location;
@@ -98,6 +98,8 @@ impl<R: Request> WaitFuture<R> {
                 arm: 0,
             };
             self.decision.begin_anew();
+            // For a fork: it may lie in a frame of this thread, which is known by its id.
+            thread_id();
             let waiter = Waiter::new(ticket, Some(cx.waker().clone()), &self.decision);
             if lot::enlist(self.waiter.insert(waiter), &mut self.request) {
                 self.request.parked();

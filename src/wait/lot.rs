@@ -13,7 +13,9 @@
 use super::decision::CANCELLED;
 use super::waiter::{Waiter, Wake};
 use super::{Request, TASK};
-use crate::platform::{Moment, Mutex, thread_local};
+#[cfg(not(loom))]
+use crate::platform::atomic::{AtomicBool, Ordering};
+use crate::platform::{Moment, Mutex, forked, thread_local};
 use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -68,8 +70,39 @@ impl Bucket {
 #[cfg(not(loom))]
 const BITS: u32 = 10;
 #[cfg(not(loom))]
-static LOT: [CachePadded<Mutex<Bucket>>; 1 << BITS] =
-    [const { CachePadded::new(Mutex::new(Bucket::EMPTY)) }; 1 << BITS];
+static LOT: [CachePadded<Place>; 1 << BITS] = [const { CachePadded::new(Place::new()) }; 1 << BITS];
+
+/// A bucket, and whether it has ever been used: whoever forks takes those that have.
+#[cfg(not(loom))]
+struct Place {
+    bucket: Mutex<Bucket>,
+    is_known: AtomicBool,
+}
+
+#[cfg(not(loom))]
+impl Place {
+    const fn new() -> Place {
+        Place {
+            bucket: Mutex::new(Bucket::EMPTY),
+            is_known: AtomicBool::new(false),
+        }
+    }
+}
+
+/// The numbers of the buckets that have been used, as bits. Nobody locks a bucket that is not here.
+#[cfg(not(loom))]
+static KNOWN: Mutex<[u64; 1 << (BITS - 6)]> = Mutex::new([0; 1 << (BITS - 6)]);
+
+#[cfg(not(loom))]
+#[cold]
+fn make_known(number: usize) {
+    crate::fork::install();
+    let mut known = KNOWN.lock();
+    known[number / 64] |= 1 << (number % 64);
+    // Relaxed: whoever sees it may lock the bucket, and whoever forks looks under the lock.
+    LOT[number].is_known.store(true, Ordering::Relaxed);
+}
+
 // One bucket: every collision that can happen does.
 #[cfg(loom)]
 loom::lazy_static! {
@@ -80,8 +113,12 @@ loom::lazy_static! {
 fn bucket(address: usize) -> &'static Mutex<Bucket> {
     // Fibonacci hashing: words are at least 4 bytes apart and often in arrays.
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let hash = (address as u64).wrapping_mul(GOLDEN) >> (64 - BITS);
-    &LOT[hash as usize]
+    let number = (address as u64).wrapping_mul(GOLDEN) >> (64 - BITS);
+    let place = &LOT[number as usize];
+    if !place.is_known.load(Ordering::Relaxed) {
+        make_known(number as usize);
+    }
+    &place.bucket
 }
 #[cfg(loom)]
 fn bucket(_address: usize) -> &'static Mutex<Bucket> {
@@ -371,13 +408,17 @@ pub(crate) fn line<R>(address: usize, f: impl FnOnce(&mut Line<'_>) -> R) -> R {
 ///
 /// The caller keeps `waiter` in place until it is decided and, unless granted, withdrawn.
 pub(crate) fn enlist<R: Request>(waiter: &Waiter, request: &mut R) -> bool {
-    line(waiter.ticket.address, |line| {
+    let is_in_line = line(waiter.ticket.address, |line| {
         let tag = request.enlist(line);
         if let Some(tag) = tag {
             link(line.bucket, waiter, tag);
         }
         tag.is_some()
-    })
+    });
+    if is_in_line && forked::is_child() {
+        request.mend();
+    }
+    is_in_line
 }
 
 /// Takes a waiter that gave up out of the line and lets the request repair the word.
@@ -419,7 +460,7 @@ pub(crate) fn set_waker(waiter: &Waiter, waker: &Waker) {
 /// Calls `see` for every parked waiter with the owner of what it waits on (0 for a task's); one bucket
 /// at a time, so the picture as a whole may never have been true at one instant.
 pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, u32)) {
-    for bucket in LOT.iter() {
+    for bucket in used() {
         let locked = bucket.lock();
         let mut at = locked.head;
         while !at.is_null() {
@@ -437,6 +478,72 @@ pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, u32)) {
             };
             see(&waiter.ticket, owner);
             at = next(waiter);
+        }
+    }
+}
+
+/// The buckets that have ever been used.
+#[cfg(not(loom))]
+fn used() -> impl Iterator<Item = &'static Mutex<Bucket>> {
+    let known = *KNOWN.lock();
+    (0..LOT.len())
+        .filter(move |number| known[number / 64] >> (number % 64) & 1 == 1)
+        .map(|number| &LOT[number].bucket)
+}
+#[cfg(loom)]
+fn used() -> impl Iterator<Item = &'static Mutex<Bucket>> {
+    LOT.iter().map(|bucket| &**bucket)
+}
+
+/// What a fork does to the lot: it is held while that happens, and the child forgets who did not come along.
+#[cfg(all(unix, not(loom)))]
+pub(crate) mod fork {
+    use super::*;
+
+    pub(crate) fn hold() {
+        KNOWN.hold();
+        held().for_each(Mutex::hold);
+    }
+
+    pub(crate) fn let_go() {
+        // SAFETY: by `hold`, in this thread; in the child it is the same thread.
+        unsafe {
+            held().for_each(|bucket| bucket.let_go());
+            KNOWN.let_go();
+        }
+    }
+
+    /// The buckets that `hold` takes, while it holds the list of them.
+    fn held() -> impl Iterator<Item = &'static Mutex<Bucket>> {
+        // SAFETY: held by this thread, which does not change it meanwhile.
+        let known = unsafe { *KNOWN.get() };
+        known.into_iter().enumerate().flat_map(|(at, word)| {
+            let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| &LOT[64 * at + bit].bucket)
+        })
+    }
+
+    /// Takes out the waiters whose frames are nobody's any more: those of other threads than `this`, and
+    /// those of tasks that lie `in_vanished_frame`. What they waited for keeps its mark, at worst for
+    /// somebody who looks at an empty line.
+    pub(crate) fn forget_others(this: u32, in_vanished_frame: impl Fn(usize) -> bool) {
+        for bucket in held() {
+            // SAFETY: held by this thread, by `hold`.
+            let bucket = unsafe { &mut *bucket.get() };
+            let mut at = bucket.head;
+            while !at.is_null() {
+                // SAFETY: linked, and alive: the frames of vanished threads are still as they were
+                // while the child has not started another thread.
+                let waiter = unsafe { &*at };
+                at = next(waiter);
+                let stays = match waiter.ticket.thread {
+                    TASK => !in_vanished_frame(ptr::from_ref(waiter).addr()),
+                    thread => thread == this,
+                };
+                if !stays {
+                    unlink(bucket, waiter);
+                }
+            }
         }
     }
 }

@@ -47,6 +47,10 @@ impl<Q: Request, O, M: FnMut(Q::Output) -> O> Request for Mapped<Q, M> {
         self.request.parked();
     }
 
+    fn mend(&mut self) {
+        self.request.mend();
+    }
+
     fn granted(&mut self, token: usize) -> Option<O> {
         self.request.granted(token).map(&mut self.make)
     }

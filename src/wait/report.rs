@@ -2,13 +2,14 @@
 
 use super::waiter::Ticket;
 use super::{TASK, lot};
+#[cfg(not(loom))]
+use crate::platform::Mutex;
 use crate::platform::{self, thread_name};
 use std::cell::Cell;
 use std::fmt;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::panic::Location;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One waiter, as [`waits`] saw it.
@@ -126,7 +127,6 @@ impl fmt::Display for Wait {
 ///     event.set();
 /// });
 /// ```
-#[doc(alias = "dump_threads")]
 pub fn waits() -> Vec<Wait> {
     let mut seen = Vec::new();
     lot::survey(|ticket, owner| seen.push((*ticket, owner)));
@@ -135,29 +135,53 @@ pub fn waits() -> Vec<Wait> {
     seen.into_iter().map(wait).collect()
 }
 
-/// Threads that wait for each other in a circle: each holds what the one before it waits for.
+/// Threads that wait for each other in a circle: each holds what the one before it waits for. Or a wait
+/// for a thread that did not come along when this process was forked.
 ///
 /// None of them can go on by itself. See [`on_deadlock`].
 #[derive(Clone, Debug)]
 pub struct Deadlock {
     waits: Vec<Wait>,
+    is_circle: bool,
 }
 
 impl Deadlock {
     pub(super) fn new(waits: Vec<Wait>) -> Deadlock {
-        Deadlock { waits }
+        Deadlock {
+            waits,
+            is_circle: true,
+        }
+    }
+
+    /// A wait for somebody who is not in this process.
+    pub(super) fn behind_a_fork(wait: Wait) -> Deadlock {
+        Deadlock {
+            waits: vec![wait],
+            is_circle: false,
+        }
     }
 
     /// The waits of the circle. Each one's `owner` is the next one's `thread`, and the last one's is
     /// the first one's, who closed the circle.
+    ///
+    /// If it is no [circle](Deadlock::is_circle): the one wait for what a thread of the parent process holds.
     pub fn waits(&self) -> &[Wait] {
         &self.waits
+    }
+
+    /// Do threads wait for each other? If not, one waits, in a forked child, for a thread of the process
+    /// it was forked from.
+    pub fn is_circle(&self) -> bool {
+        self.is_circle
     }
 }
 
 impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.waits.len() {
+            _ if !self.is_circle => f.write_str(
+                "deadlock: a thread waits for one that did not come along when the process was forked",
+            )?,
             1 => f.write_str("deadlock: a thread waits for itself")?,
             n => write!(f, "deadlock: {n} threads wait for each other")?,
         }
@@ -197,7 +221,35 @@ impl fmt::Debug for OnDeadlock {
     }
 }
 
-static ACTION: RwLock<OnDeadlock> = RwLock::new(OnDeadlock::Print);
+#[cfg(not(loom))]
+static ACTION: Mutex<OnDeadlock> = Mutex::new(OnDeadlock::Print);
+/// Chosen before a model begins, so it is no part of it.
+#[cfg(loom)]
+static ACTION: std::sync::Mutex<OnDeadlock> = std::sync::Mutex::new(OnDeadlock::Print);
+
+fn with_action<R>(f: impl FnOnce(&mut OnDeadlock) -> R) -> R {
+    #[cfg(not(loom))]
+    return f(&mut ACTION.lock());
+    #[cfg(loom)]
+    f(&mut ACTION
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// It is held while the process forks.
+#[cfg(all(unix, not(loom)))]
+pub(crate) mod fork {
+    use super::ACTION;
+
+    pub(crate) fn hold() {
+        ACTION.hold();
+    }
+
+    pub(crate) fn let_go() {
+        // SAFETY: by `hold`, in this thread; in the child it is the same thread.
+        unsafe { ACTION.let_go() };
+    }
+}
 
 /// Says what is to be done about deadlocks from now on. Returns what was to be done before.
 ///
@@ -210,6 +262,9 @@ static ACTION: RwLock<OnDeadlock> = RwLock::new(OnDeadlock::Print);
 /// Not found: circles through readers, permits, conditions, events, barriers and queues, which nobody
 /// in particular can give; through futures that are awaited, and guards that belong to tasks or are
 /// held without a guard. A wait with a limit ends by itself and is no part of a deadlock.
+///
+/// In the child of a `fork`, a wait without a limit for something that another thread of the parent held is
+/// one too: see [Forking](crate::exit#forking).
 ///
 /// The search costs nothing to a call that needn't sleep, and about as much as three free locks to one
 /// that does. It is always on.
@@ -232,8 +287,7 @@ static ACTION: RwLock<OnDeadlock> = RwLock::new(OnDeadlock::Print);
 /// assert!(found.recv().unwrap().starts_with("deadlock: a thread waits for itself"));
 /// ```
 pub fn on_deadlock(action: OnDeadlock) -> OnDeadlock {
-    let mut current = ACTION.write().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut current, action)
+    with_action(|current| std::mem::replace(current, action))
 }
 
 platform::thread_local! {
@@ -256,15 +310,12 @@ fn call(hook: Arc<dyn Fn(&Deadlock) + Send + Sync>, deadlock: &Deadlock) {
 
 fn print(deadlock: &Deadlock) {
     // Not eprintln!: it would panic without a standard error.
-    let _ = writeln!(std::io::stderr(), "{deadlock}");
+    let _ = platform::forked::print(&deadlock.to_string());
 }
 
 /// Does what the program wants done. `Err`: panic.
 pub(super) fn act(deadlock: Deadlock, may_panic: bool) -> Result<(), Deadlock> {
-    let action = ACTION
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
+    let action = with_action(|action| action.clone());
     match action {
         OnDeadlock::Panic if may_panic => return Err(deadlock),
         OnDeadlock::Panic | OnDeadlock::Print => print(&deadlock),

@@ -42,6 +42,11 @@ pub(crate) trait Request {
     /// Called between linking and sleeping, with no lock held. Must not panic: the node is in the line.
     fn parked(&mut self) {}
 
+    /// In a forked child, when it has just lined up, with no lock held: serves the line as if something had
+    /// just been given up and nobody had been called. Whoever was to do that, and whoever had been called,
+    /// may be a thread that did not come along. Must not panic: the node is in the line.
+    fn mend(&mut self) {}
+
     /// A granter gave `token`. `None`: it was only a call to try again, and the try failed.
     fn granted(&mut self, token: usize) -> Option<Self::Output>;
 

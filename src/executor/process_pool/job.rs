@@ -104,6 +104,7 @@ impl Job {
                 message,
                 location,
                 thread: Some(thread),
+                backtrace: None,
             }),
             Outcome::Failed(CallFailure::Argument(why)) => TaskError::Decode(why.into()),
             Outcome::Failed(CallFailure::Result(why)) => TaskError::Encode(why.into()),

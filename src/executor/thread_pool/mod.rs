@@ -7,8 +7,9 @@
 
 use super::task::{Promise, pair};
 use super::{Executor, Portable, SubmitError, SubmitRefusal, TaskError, TaskFuture};
+use crate::exit;
 use crate::panic::{catch, report};
-use crate::platform::{spawn_thread, thread_local};
+use crate::platform::{forked, spawn_thread, thread_local};
 use crate::sync::{Condition, Lock};
 use crate::{GaveUp, Limit, Shutdown};
 use std::cell::Cell;
@@ -16,8 +17,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Python's default: enough threads for work that waits, without one for each of 64 cores.
 const MOST_BY_DEFAULT: usize = 32;
@@ -55,10 +56,12 @@ impl<F: FnOnce() -> R + Send, R: Send> Job for Call<F, R> {
 struct Pool {
     prefix: String,
     max_workers: usize,
+    /// The generation of the process that has its workers.
+    generation: u8,
     state: Lock<State>,
     /// For idle workers: there may be a task, or the end.
     work: Condition,
-    /// For those who join: the last worker has gone.
+    /// For those who join: a worker has gone, or stepped aside.
     ended: Condition,
 }
 
@@ -70,12 +73,88 @@ struct State {
     workers: usize,
     /// Workers started ever; the next one's number.
     started: usize,
+    /// Workers whose task waits for the program's end, which therefore does not wait for them.
+    aside: usize,
     is_shut: bool,
+    /// Somebody has found it so. Final, whatever those do who were aside.
+    was_drained: bool,
 }
 
 impl State {
     fn has_ended(&self) -> bool {
         self.is_shut && self.workers == 0
+    }
+
+    /// Is there nothing that the program's end has to wait for?
+    fn is_drained(&mut self) -> bool {
+        self.was_drained |= self.is_shut && self.pending.is_empty() && self.workers == self.aside;
+        self.was_drained
+    }
+}
+
+impl Pool {
+    /// Has this process been forked from the one with the workers? Then the lock may be held for ever, too.
+    fn is_left_behind(&self) -> bool {
+        self.generation != forked::generation()
+    }
+
+    fn is_of_this_worker(&self) -> bool {
+        WORKER_OF.with(|of| of.get() == std::ptr::from_ref(self).addr())
+    }
+
+    /// Stops accepting tasks; those that have not started are the caller's to cancel, if it says so.
+    fn shut(&self, pending: Shutdown) -> VecDeque<Box<dyn Job>> {
+        let mut state = self.state.lock();
+        state.is_shut = true;
+        // All of them are woken below, so all are claimed.
+        state.idle = 0;
+        self.ended.notify_all();
+        let cancelled = match pending {
+            Shutdown::Drain => VecDeque::new(),
+            Shutdown::Immediate => std::mem::take(&mut state.pending),
+        };
+        drop(state);
+        self.work.notify_all();
+        cancelled
+    }
+}
+
+impl exit::pools::Pool for Pool {
+    fn refuse(&self) {
+        self.shut(Shutdown::Drain);
+    }
+
+    fn drain(&self, limit: &Limit<'_>) -> Result<(), GaveUp> {
+        let mut state = self.state.lock();
+        let is_aside = self.is_of_this_worker();
+        if is_aside {
+            // What only this worker could do is done here.
+            while let Some(job) = state.pending.pop_front() {
+                drop(state);
+                report("what a task left behind", || job.run());
+                state = self.state.lock();
+            }
+            state.aside += 1;
+            self.ended.notify_all();
+        }
+        let drained = self
+            .ended
+            .wait_while_within(&mut state, |state| !state.is_drained(), *limit);
+        state.aside -= usize::from(is_aside);
+        drained
+    }
+
+    fn remains(&self) -> Option<String> {
+        let mut state = self.state.lock();
+        (!state.is_drained()).then(|| {
+            format!(
+                "{} with {} of {} threads at work and {} tasks to come",
+                self.prefix,
+                state.workers - state.idle,
+                self.max_workers,
+                state.pending.len()
+            )
+        })
     }
 }
 
@@ -157,8 +236,9 @@ impl Builder {
     pub fn build(self) -> ThreadPoolExecutor {
         static POOLS: AtomicUsize = AtomicUsize::new(0);
         let number = POOLS.fetch_add(1, Ordering::Relaxed);
-        ThreadPoolExecutor {
-            pool: Arc::new(Pool {
+        let pool = Arc::new_cyclic(|pool: &Weak<Pool>| {
+            let accepts = exit::pools::enter(pool.clone());
+            Pool {
                 prefix: self
                     .prefix
                     .unwrap_or_else(|| format!("ThreadPoolExecutor-{number}")),
@@ -166,17 +246,21 @@ impl Builder {
                     || (crate::platform::cpus() + 4).min(MOST_BY_DEFAULT),
                     NonZeroUsize::get,
                 ),
+                generation: forked::generation(),
                 state: Lock::new(State {
                     pending: VecDeque::new(),
                     idle: 0,
                     workers: 0,
                     started: 0,
-                    is_shut: false,
+                    aside: 0,
+                    is_shut: !accepts,
+                    was_drained: false,
                 }),
                 work: Condition::new(),
                 ended: Condition::new(),
-            }),
-        }
+            }
+        });
+        ThreadPoolExecutor { pool }
     }
 }
 
@@ -240,6 +324,10 @@ impl ThreadPoolExecutor {
         R: Send + 'static,
     {
         let pool = &self.pool;
+        if pool.is_left_behind() {
+            let why = "its threads did not come along when the process was forked";
+            return Err(SubmitError::new(value, SubmitRefusal::Broken(why.into())));
+        }
         let mut state = pool.state.lock();
         if state.is_shut {
             return Err(SubmitError::new(value, SubmitRefusal::ShutDown));
@@ -285,6 +373,10 @@ fn work(pool: &Arc<Pool>) {
             drop(state);
             // The task's own panic is its result; what it leaves behind may panic when dropped.
             report("what a task left behind", || job.run());
+            if pool.is_left_behind() {
+                // The task has forked, and this is the child: what is pending is its parent's.
+                return;
+            }
             state = pool.state.lock();
         } else if state.is_shut {
             break;
@@ -295,7 +387,7 @@ fn work(pool: &Arc<Pool>) {
         }
     }
     state.workers -= 1;
-    if state.has_ended() {
+    if state.is_shut {
         pool.ended.notify_all();
     }
 }
@@ -310,27 +402,19 @@ impl Executor for ThreadPoolExecutor {
     }
 
     fn shutdown(&self, pending: Shutdown) {
-        let cancelled = {
-            let mut state = self.pool.state.lock();
-            state.is_shut = true;
-            // All of them are woken below, so all are claimed.
-            state.idle = 0;
-            if state.has_ended() {
-                self.pool.ended.notify_all();
-            }
-            match pending {
-                Shutdown::Drain => VecDeque::new(),
-                Shutdown::Immediate => std::mem::take(&mut state.pending),
-            }
-        };
-        self.pool.work.notify_all();
+        if self.pool.is_left_behind() {
+            return;
+        }
         // With nothing locked: a cancelled task runs its callbacks here.
-        for job in cancelled {
+        for job in self.pool.shut(pending) {
             report("what a cancelled task left behind", || job.cancel());
         }
     }
 
     fn join_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
+        if self.pool.is_left_behind() {
+            return Ok(());
+        }
         let mut state = self.pool.state.lock();
         self.pool
             .ended
@@ -341,8 +425,7 @@ impl Executor for ThreadPoolExecutor {
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
         self.shutdown(Shutdown::Drain);
-        let own_worker = WORKER_OF.with(|of| of.get() == Arc::as_ptr(&self.pool).addr());
-        if !own_worker {
+        if !self.pool.is_of_this_worker() {
             self.join();
         }
     }
@@ -350,6 +433,9 @@ impl Drop for ThreadPoolExecutor {
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pool.is_left_behind() {
+            return f.write_str("ThreadPoolExecutor(left behind by a fork)");
+        }
         let (workers, idle, pending, is_shut) = {
             let state = self.pool.state.lock();
             (

@@ -1,8 +1,9 @@
-//! The machine: std's atomics, parking_lot's mutex, the kernel's futex, the monotonic clock.
+//! The machine: std's atomics, the short lock, the kernel's futex, the monotonic clock.
 
 mod cell;
 #[cfg(any(test, not(all(target_os = "linux", target_pointer_width = "64"))))]
 mod park;
+mod system_thread;
 mod thread;
 mod thread_end;
 
@@ -10,17 +11,20 @@ mod thread_end;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod futex;
 
-pub(crate) use super::short::{ShortGuard, ShortLock};
+pub(crate) use super::short::{ShortGuard, ShortLock, ShortLock as Mutex};
 pub(crate) use cell::UnsafeCell;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) use futex::{Signal, WakeHandle};
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub(crate) use park::{Signal, WakeHandle};
-pub(crate) use parking_lot::Mutex;
-pub(crate) use thread::{
-    cpus, nap, sleep_exactly, spawn_thread, spin_hint, thread_id, thread_local, thread_name,
-    yield_now,
+pub(crate) use system_thread::{
+    main_native_id, mend_system_name, native_id, set_system_name, spawn_unchecked,
 };
+pub(crate) use thread::{
+    DIRECTORY, cpus, is_vanished, nap, rename_thread, sleep_exactly, spawn_thread, spin_hint,
+    thread_id, thread_local, thread_name, yield_now,
+};
+pub(crate) use thread_end::at_thread_end;
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{

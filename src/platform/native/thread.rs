@@ -2,9 +2,10 @@
 
 use super::atomic::{AtomicUsize, Ordering};
 use super::thread_end;
-use parking_lot::Mutex;
+use crate::platform::short::ShortLock;
 use std::cell::Cell;
 use std::io;
+use std::ops::Range;
 use std::thread::Thread;
 
 /// The first id given out; smaller ones are reserved for owners that are not threads.
@@ -14,6 +15,8 @@ const END_OF_IDS: u32 = 1 << 27;
 
 thread_local! {
     static ID: Cell<u32> = const { Cell::new(0) };
+    /// Its end has been told; std does not know it any more.
+    static HAS_ENDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The current thread's id: never 0, and no other living thread's.
@@ -30,7 +33,13 @@ pub(crate) fn thread_id() -> u32 {
 
 #[cold]
 fn assign_id() -> u32 {
-    let id = DIRECTORY.lock().enter(std::thread::current());
+    crate::fork::install();
+    let here = Known {
+        thread: (!HAS_ENDED.get()).then(std::thread::current),
+        new_name: None,
+        stack: stack(),
+    };
+    let id = DIRECTORY.lock().enter(here);
     ID.set(id);
     thread_end::notify(id);
     id
@@ -41,6 +50,7 @@ fn assign_id() -> u32 {
 #[cfg(target_os = "linux")]
 pub(super) fn thread_ended(id: u32) {
     ID.set(0);
+    HAS_ENDED.set(true);
     let gone = DIRECTORY.lock().leave(id);
     drop(gone);
 }
@@ -60,23 +70,62 @@ pub(crate) fn sleep_exactly() {
     };
 }
 
-/// The name of a living thread that has one.
+/// The name of a living thread that has one, or of one that did not come along when this process was forked.
 pub(crate) fn thread_name(id: u32) -> Option<String> {
     let directory = DIRECTORY.lock();
-    let thread = directory.threads.get(place_of(id))?.as_ref()?;
-    thread.name().map(str::to_owned)
+    let (Place::Alive(known) | Place::Vanished(known)) = directory.threads.get(place_of(id))?
+    else {
+        return None;
+    };
+    let thread = known.thread.as_ref();
+    let name = known.new_name.as_deref().or(thread.and_then(Thread::name));
+    name.map(str::to_owned)
 }
 
-static DIRECTORY: Mutex<Directory> = Mutex::new(Directory {
+/// From now on the current thread goes by another name than it was started with.
+pub(crate) fn rename_thread(name: &str) {
+    let place = place_of(thread_id());
+    let mut directory = DIRECTORY.lock();
+    if let Some(Place::Alive(known)) = directory.threads.get_mut(place) {
+        known.new_name = Some(name.to_owned());
+    }
+}
+
+/// Was this a thread of the process that this one was forked from, which did not come along?
+pub(crate) fn is_vanished(id: u32) -> bool {
+    let directory = DIRECTORY.lock();
+    matches!(
+        directory.threads.get(place_of(id)),
+        Some(Place::Vanished(_))
+    )
+}
+
+pub(crate) static DIRECTORY: ShortLock<Directory> = ShortLock::new(Directory {
     threads: Vec::new(),
     free: Vec::new(),
 });
 
 /// Every thread that has an id.
-struct Directory {
+pub(crate) struct Directory {
     /// At the place of its id.
-    threads: Vec<Option<Thread>>,
+    threads: Vec<Place>,
     free: Vec<u32>,
+}
+
+enum Place {
+    /// To be given out again.
+    Free,
+    Alive(Known),
+    /// Of this process's parent. Never given out: what it held is still held in its name.
+    Vanished(Known),
+}
+
+struct Known {
+    thread: Option<Thread>,
+    /// Instead of the one that it was started with.
+    new_name: Option<String>,
+    /// Where its frames lie, if others may come to lie there after it.
+    stack: Range<usize>,
 }
 
 fn place_of(id: u32) -> usize {
@@ -84,9 +133,10 @@ fn place_of(id: u32) -> usize {
 }
 
 impl Directory {
-    fn enter(&mut self, thread: Thread) -> u32 {
+    fn enter(&mut self, known: Known) -> u32 {
+        let here = Place::Alive(known);
         if let Some(id) = self.free.pop() {
-            self.threads[place_of(id)] = Some(thread);
+            self.threads[place_of(id)] = here;
             return id;
         }
         let id = FIRST_ID + self.threads.len() as u32;
@@ -94,15 +144,64 @@ impl Directory {
             // A word could name the wrong owner from here on.
             std::process::abort();
         }
-        self.threads.push(Some(thread));
+        self.threads.push(here);
         id
     }
 
     #[cfg(target_os = "linux")]
-    fn leave(&mut self, id: u32) -> Option<Thread> {
+    fn leave(&mut self, id: u32) -> Place {
         self.free.push(id);
-        self.threads[place_of(id)].take()
+        std::mem::replace(&mut self.threads[place_of(id)], Place::Free)
     }
+
+    /// In a forked child: the calling thread, if it has an id, is the only one. Returns its id, or 0.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing else forks"))]
+    pub(crate) fn forget_others(&mut self) -> u32 {
+        let this = ID.get();
+        for (place, id) in self.threads.iter_mut().zip(FIRST_ID..) {
+            if id != this {
+                *place = match std::mem::replace(place, Place::Free) {
+                    Place::Alive(known) => Place::Vanished(known),
+                    other => other,
+                };
+            }
+        }
+        this
+    }
+
+    /// Is this in a frame of a thread that did not come along? Other threads may get its stack.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing else forks"))]
+    pub(crate) fn is_in_vanished_frame(&self, address: usize) -> bool {
+        self.threads.iter().any(|place| match place {
+            Place::Vanished(known) => known.stack.contains(&address),
+            _ => false,
+        })
+    }
+}
+
+/// Where the current thread's frames lie; empty for the main thread, whose stack is nobody else's later.
+#[cfg(target_os = "linux")]
+fn stack() -> Range<usize> {
+    // SAFETY: neither has conditions.
+    let is_main = unsafe { libc::gettid() == libc::getpid() };
+    if is_main {
+        return 0..0;
+    }
+    let mut attributes = std::mem::MaybeUninit::uninit();
+    let (mut lowest, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the attributes are read and destroyed only once they have been made, for the calling thread.
+    unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
+            return 0..0;
+        }
+        libc::pthread_attr_getstack(attributes.as_ptr(), &mut lowest, &mut size);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+    }
+    lowest.addr()..lowest.addr() + size
+}
+#[cfg(not(target_os = "linux"))]
+fn stack() -> Range<usize> {
+    0..0
 }
 
 /// How many threads of this process can run at the same time; asked once.

@@ -5,7 +5,7 @@
 
 use super::{CALLED, GETTERS, Held, JOINERS, PUTTERS, Shared, Side, TOLD, is_before};
 use crate::platform::atomic::Ordering;
-use crate::platform::cpus;
+use crate::platform::{cpus, forked};
 use crate::queue::{Discipline, PutError};
 use crate::wait::TASK;
 use crate::wait::lot::{self, Line};
@@ -138,6 +138,10 @@ impl<D: Discipline> Shared<D> {
     }
 
     fn awake(&self, side: Side) -> usize {
+        if forked::is_child() {
+            // Those who were counted may not have come along.
+            return 0;
+        }
         self.awake[side as usize].load(Ordering::Relaxed) as usize
     }
 

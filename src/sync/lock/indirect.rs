@@ -57,6 +57,10 @@ impl<'a, B: Beside<'a>> Request for Indirect<'a, B> {
         self.direct.enlist(line)
     }
 
+    fn mend(&mut self) {
+        self.direct.mend();
+    }
+
     fn granted(&mut self, token: usize) -> Option<()> {
         self.direct.granted(token).map(|()| self.taken())
     }

@@ -343,6 +343,12 @@ impl Request for LockRequest<'_> {
         None
     }
 
+    /// Should the called one be alive after all, two are awake and trying.
+    fn mend(&mut self) {
+        self.lock.word.fetch_and(!CALLED, Ordering::Relaxed);
+        self.lock.serve();
+    }
+
     fn granted(&mut self, token: usize) -> Option<()> {
         if token == HANDED {
             return Some(());

@@ -143,6 +143,10 @@ impl Request for ReadRequest<'_> {
         })
     }
 
+    fn mend(&mut self) {
+        self.lock.serve_line_instead();
+    }
+
     fn granted(&mut self, token: usize) -> Option<()> {
         if token == HANDED {
             return Some(());
@@ -303,6 +307,10 @@ impl Request for WriteRequest<'_> {
         self.has |= CLAIMED;
         self.called = false;
         Some(owner | TO_GO_IN)
+    }
+
+    fn mend(&mut self) {
+        self.lock.serve_line_instead();
     }
 
     fn granted(&mut self, token: usize) -> Option<()> {

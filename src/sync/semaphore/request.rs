@@ -68,6 +68,10 @@ impl<H: Deref<Target: AnySemaphore>> Request for AcquireRequest<H> {
         Some(self.n)
     }
 
+    fn mend(&mut self) {
+        self.raw().resign();
+    }
+
     fn granted(&mut self, token: usize) -> Option<Result<(), Refused>> {
         match token {
             SERVED => Some(Ok(())),
