@@ -3,6 +3,13 @@
 //! A thread's end is a `Completion`; what it returned lies beside it. Joining is an edge in the wait
 //! graph: see [`debug::on_deadlock`](crate::debug::on_deadlock).
 
+mod local;
+
+pub use local::{
+    InitError, Local, LocalError, LocalIntoIter, LocalIter, LocalIterMut, LocalMut, LocalRef,
+    LocalValue,
+};
+
 use crate::panic::{Panicked, catch};
 use crate::platform::{Mutex, spawn_thread, thread_id};
 use crate::sync::completion::{Completion, Ending, worker_at};

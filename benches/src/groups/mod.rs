@@ -12,6 +12,7 @@ pub mod queue;
 mod rlock;
 mod rwlock;
 mod semaphore;
+mod thread;
 
 use crate::run::Workload;
 use std::time::Duration;
@@ -68,6 +69,11 @@ pub const GROUPS: &[Group] = &[
         name: "priority",
         what: "priority queues between threads",
         workloads: priority::workloads,
+    },
+    Group {
+        name: "thread",
+        what: "threads, and values that each has for itself",
+        workloads: thread::workloads,
     },
     Group {
         name: "pool",
