@@ -14,7 +14,7 @@ pub use iter::{LocalIntoIter, LocalIter, LocalIterMut, LocalMut, LocalValue};
 
 use crate::platform::const_fn;
 use crate::sync::Once;
-use place::{Place, Places, Value};
+use place::{Place, Places, Share, Value};
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
@@ -223,12 +223,12 @@ impl<T: Send, F> Local<T, F> {
         // has dropped its values before its place can be another's.
         let place = self.place().map_err(InitError::Local)?;
         let making = table::begin(key).map_err(InitError::Local)?;
-        let value = Arc::new(Value::new(init().map_err(InitError::Failed)?));
-        let address = Arc::as_ptr(&value);
+        let value = Share::new(Value::new(init().map_err(InitError::Failed)?));
+        let address = Share::as_ptr(&value);
         place.put(making.thread(), value);
         let place: Weak<Place<T>> = Arc::downgrade(place);
         making.complete(address, place as Weak<dyn Leave>);
-        let address = NonNull::new(address.cast_mut()).expect("an Arc has an address");
+        let address = NonNull::new(address.cast_mut()).expect("a value has an address");
         Ok(LocalRef::new(address))
     }
 
@@ -265,7 +265,7 @@ impl<T: Send, F> Local<T, F> {
         drop(self.take());
     }
 
-    fn values(&self) -> Vec<Arc<Value<T>>> {
+    fn values(&self) -> Vec<Share<Value<T>>> {
         self.places
             .iter()
             .flat_map(|place| place.values())
@@ -273,7 +273,7 @@ impl<T: Send, F> Local<T, F> {
     }
 
     /// Takes all values from all threads.
-    fn take(&mut self) -> Vec<Arc<Value<T>>> {
+    fn take(&mut self) -> Vec<Share<Value<T>>> {
         // First of all the key: from here on, what is in the threads' tables is nobody's.
         let Some(key) = self.key.take() else {
             return Vec::new();
@@ -360,7 +360,7 @@ impl<T> Drop for LocalRef<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: `new` has referred to it, in this thread, which this has not left; the pointer is that of
-        // an `Arc`.
+        // a share.
         unsafe { Value::let_go(self.value) };
     }
 }

@@ -1,19 +1,17 @@
 //! The values of all threads: looked at, changed, or taken.
 //!
-//! A thread may end while another goes through the values. So each comes with a share of its own
-//! (`Arc`), and the thread's end only takes it out of its place.
+//! A thread may end while another goes through the values. So each comes with a share of its own,, and the thread's end only takes it out of its place.
 
-use super::place::Value;
+use super::place::{Share, Value};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::vec;
 
 /// Some thread's value, shared with it. From [`Local::iter`](super::Local::iter).
 pub struct LocalValue<'a, T> {
-    value: Arc<Value<T>>,
+    value: Share<Value<T>>,
     _of: PhantomData<&'a T>,
 }
 
@@ -35,7 +33,7 @@ impl<T: fmt::Debug> fmt::Debug for LocalValue<'_, T> {
 
 /// Some thread's value, to be changed. From [`Local::iter_mut`](super::Local::iter_mut).
 pub struct LocalMut<'a, T> {
-    value: Arc<Value<T>>,
+    value: Share<Value<T>>,
     _of: PhantomData<&'a mut T>,
 }
 
@@ -69,12 +67,12 @@ macro_rules! iterator {
     ($(#[$meta:meta])* $name:ident<$($a:lifetime,)? T>, $item:ty, $of:ty, |$value:ident| $make:expr) => {
         $(#[$meta])*
         pub struct $name<$($a,)? T> {
-            values: vec::IntoIter<Arc<Value<T>>>,
+            values: vec::IntoIter<Share<Value<T>>>,
             _of: PhantomData<$of>,
         }
 
         impl<$($a,)? T> $name<$($a,)? T> {
-            pub(super) fn new(values: Vec<Arc<Value<T>>>) -> Self {
+            pub(super) fn new(values: Vec<Share<Value<T>>>) -> Self {
                 $name { values: values.into_iter(), _of: PhantomData }
             }
         }
@@ -111,5 +109,5 @@ iterator! {
 }
 iterator! {
     /// The values of all threads, taken. From `Local::into_iter`.
-    LocalIntoIter<T>, T, T, |value| Arc::into_inner(value).map(Value::into_inner)
+    LocalIntoIter<T>, T, T, |value| Share::try_unwrap(value).ok().map(Value::into_inner)
 }

@@ -16,6 +16,11 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+#[cfg(loom)]
+pub(super) use loom::sync::Arc as Share;
+#[cfg(not(loom))]
+pub(super) use std::sync::Arc as Share;
+
 #[cfg(not(loom))]
 pub(super) type Places<T> = thread_local::ThreadLocal<Arc<Place<T>>>;
 #[cfg(loom)]
@@ -33,7 +38,7 @@ pub(super) struct Value<T> {
 
 // SAFETY: `references` is for the value's thread alone. The value is reached by others through a
 // `LocalValue`, which asks for `T: Sync`, or a `LocalMut`, which comes from `&mut Local`; and whoever has the
-// last `Arc` drops it, which takes `T: Send`.
+// last share drops it, which takes `T: Send`.
 unsafe impl<T: Send> Send for Value<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Value<T> {}
@@ -72,7 +77,7 @@ impl<T> Value<T> {
 
     /// One reference less.
     ///
-    /// Safety: called in the value's thread, once for each `refer`, with a pointer that an `Arc` has lent.
+    /// Safety: called in the value's thread, once for each `refer`, with a pointer that a `Share` has lent.
     #[inline]
     pub(super) unsafe fn let_go(this: NonNull<Value<T>>) {
         // SAFETY: what is referred to is alive: in its place, or kept by `retire`.
@@ -80,24 +85,24 @@ impl<T> Value<T> {
         let left = references.get() - 1;
         references.set(left);
         if left == LEFT {
-            // SAFETY: the `Arc` that `retire` has left behind, and this was the last who could want it.
-            drop(unsafe { Arc::from_raw(this.as_ptr()) });
+            // SAFETY: the share that `retire` has left behind, and this was the last who could want it.
+            drop(unsafe { Share::from_raw(this.as_ptr()) });
         }
     }
 
     /// The value's thread ends. It is dropped now, or with the last reference to it: one may be in a
     /// thread-local of std that is destroyed later.
-    fn retire(this: Arc<Value<T>>) {
+    fn retire(this: Share<Value<T>>) {
         let references = this.references.get();
         if references != 0 {
             this.references.set(references | LEFT);
-            let _ = Arc::into_raw(this);
+            let _ = Share::into_raw(this);
         }
     }
 }
 
 /// Values, each with the number of its thread.
-type Held<T> = SmallVec<[(usize, Arc<Value<T>>); 1]>;
+type Held<T> = SmallVec<[(usize, Share<Value<T>>); 1]>;
 
 /// The values of the threads that have the same number in `ThreadLocal`.
 pub(super) struct Place<T> {
@@ -111,14 +116,14 @@ impl<T> Place<T> {
         }
     }
 
-    pub(super) fn put(&self, thread: usize, value: Arc<Value<T>>) {
+    pub(super) fn put(&self, thread: usize, value: Share<Value<T>>) {
         self.held.lock().push((thread, value));
     }
 
     /// The values that are here now.
-    pub(super) fn values(&self) -> SmallVec<[Arc<Value<T>>; 1]> {
+    pub(super) fn values(&self) -> SmallVec<[Share<Value<T>>; 1]> {
         let held = self.held.lock();
-        held.iter().map(|(_, value)| Arc::clone(value)).collect()
+        held.iter().map(|(_, value)| Share::clone(value)).collect()
     }
 
     /// Takes all values out.
@@ -135,8 +140,11 @@ impl<T: Send> Leave for Place<T> {
             position.map(|position| held.swap_remove(position).1)
         };
         // The `Local` may have been quicker. A panic here would end the process.
-        if let Some(value) = value {
-            contain(|| Value::retire(value));
+        match value {
+            // What a model finds is a panic.
+            Some(value) if cfg!(loom) => Value::retire(value),
+            Some(value) => contain(|| Value::retire(value)),
+            None => {}
         }
     }
 }
