@@ -3,8 +3,10 @@
 //! A thread's end is a `Completion`; what it returned lies beside it. Joining is an edge in the wait
 //! graph: see [`debug::on_deadlock`](crate::debug::on_deadlock).
 
+mod context;
 mod local;
 
+pub use context::{Binding, Context, ContextVar};
 pub use local::{
     InitError, Local, LocalError, LocalIntoIter, LocalIter, LocalIterMut, LocalMut, LocalRef,
     LocalValue,
