@@ -28,7 +28,7 @@ fn the_innermost_binding_counts() {
         (inner, NAME.get())
     });
     assert_eq!(seen, ((Some("b"), Some(7)), Some("a")));
-    assert_eq!(NAME.look(|name| name.is_none()), true);
+    assert!(NAME.look(|name| name.is_none()));
 }
 
 /// T33: guards end their own binding, in whatever order.

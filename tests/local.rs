@@ -424,6 +424,39 @@ fn a_first_value_made_in_a_destructor() {
     });
 }
 
+/// T128: the same where the crate that has the places is at its end already, which says so with a panic. It
+/// goes no further than the hook.
+#[test]
+fn a_first_look_after_the_end_of_the_places() {
+    static LOCAL: Local<Counted> = Local::new();
+    static OTHERS: thread_local::ThreadLocal<u8> = thread_local::ThreadLocal::new();
+    struct Late(Arc<AtomicUsize>, mpsc::Sender<Vec<bool>>);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let try_it = |_| match LOCAL.get_or_try_init(|| Ok::<_, ()>(Counted::new(&self.0))) {
+                Ok(value) => value.0.load(Ordering::SeqCst) == 1,
+                Err(error) => error == InitError::Local(LocalError::Ended),
+            };
+            let _ = self.1.send((0..3).map(try_it).collect());
+        }
+    }
+    thread_local! {
+        static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+    watchdog(LIMIT, "a_first_look_after", || {
+        let count = Arc::new(AtomicUsize::new(0));
+        let its = Arc::clone(&count);
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            LATE.set(Some(Late(its, tell)));
+            OTHERS.get_or(|| 1);
+        });
+        thread.join().unwrap();
+        assert_eq!(told.recv().unwrap(), [true; 3]);
+        assert_eq!(count.load(Ordering::SeqCst), 0);
+    });
+}
+
 /// T128: a reference that is kept in a thread-local of std is good for as long as that lives.
 #[test]
 fn a_reference_outlives_the_end_of_the_values() {
