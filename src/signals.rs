@@ -1,4 +1,5 @@
-//! Signals as cancel tokens: Ctrl-C ends the waits that are under the token, and the program goes on from there.
+//! Signals as cancel tokens: Ctrl-C ends the waits that are under the token, and the program goes on from
+//! there.
 //!
 //! What runs in the handler is signal-hook's: a store, and a byte into a socket that is read by one thread
 //! of ours, which cancels. So nothing of this crate, and nothing of the user's, runs in a handler.
@@ -43,22 +44,22 @@ pub fn ctrl_c() -> io::Result<CancelToken> {
 ///
 /// * **The first signal** cancels the token, for good: waits under it, and under its children, end as
 ///   cancelled, in all threads. What the signal would have done by default is not done.
-/// * **The second** does what it would have done without the token: for `SIGINT` and `SIGTERM`, it ends the process
-///   at once. Somebody who presses Ctrl-C again does not want to wait for what the first has begun. That holds
-///   also if the first has come a moment ago, or has not been noticed by anybody.
-/// * A signal that the process ignores, as it does under `nohup` or in the background of some shells, stays ignored,
-///   and the token is not cancelled. It is looked at once, at the first call for this signal.
+/// * **The second** does what it would have done without the token: for `SIGINT` and `SIGTERM`, it ends the
+///   process at once. Somebody who presses Ctrl-C again does not want to wait for what the first has begun.
+///   That holds also if the first has come a moment ago, or has not been noticed by anybody.
+/// * A signal that the process ignores, as it does under `nohup` or in the background of some shells, stays
+///   ignored, and the token is not cancelled. It is looked at once, at the first call for this signal.
 /// * Handlers that the program has installed before are called, too.
 ///
 /// Unlike Python's `KeyboardInterrupt` it comes to every thread, and only where one waits for it or asks
-/// ([`CancelToken::check`]). A child of a bare `fork` has no thread that cancels; a program that is started by this one
-/// begins with the default.
+/// ([`CancelToken::check`]). A child of a bare `fork` has no thread that cancels; a program that is started
+/// by this one begins with the default.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a number that is no signal's, and for signals that cannot be waited for (`SIGKILL`, `SIGSTOP`,
-/// `SIGSEGV`, `SIGILL`, `SIGFPE`); otherwise what the system says when there are no more descriptors, or threads.
-/// Nothing has been changed then.
+/// `InvalidInput` for a number that is no signal's, and for signals that cannot be waited for (`SIGKILL`,
+/// `SIGSTOP`, `SIGSEGV`, `SIGILL`, `SIGFPE`); otherwise what the system says when there are no more
+/// descriptors, or threads. Nothing has been changed then.
 ///
 /// # Cost
 ///
@@ -110,8 +111,8 @@ pub fn raise_interrupt() -> io::Result<()> {
 ///
 /// # Source
 ///
-/// Python's [`_thread.interrupt_main`](https://docs.python.org/3/library/_thread.html#thread.interrupt_main) and
-/// `signal.raise_signal`.
+/// Python's [`_thread.interrupt_main`](https://docs.python.org/3/library/_thread.html#thread.interrupt_main)
+/// and `signal.raise_signal`.
 #[doc(alias = "raise_signal")]
 pub fn raise(signal: i32) -> io::Result<()> {
     check(signal)?;

@@ -79,7 +79,8 @@ fn ends_at_the_same_time() {
                 .collect();
             drop(local);
             threads.into_iter().for_each(|it| it.join().unwrap());
-            // A thread may be joined before its destructors have run, and loom tells if a share of `dropped` is left.
+            // A thread may be joined before its destructors have run, and loom tells if a share of `dropped`
+            // is left.
         },
     );
 }

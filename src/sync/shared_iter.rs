@@ -1,8 +1,8 @@
 //! [`SharedIter`]: one iterator, advanced by many threads, each item going to one of them.
 //!
-//! The iterator lies in a [`Lock`] and is advanced with the lock held, which is what the callers of one iterator
-//! want from each other: turns. The invariant: whoever has advanced it to its end, or into a panic, has taken
-//! it out, so nobody advances it again.
+//! The iterator lies in a [`Lock`] and is advanced with the lock held, which is what the callers of one
+//! iterator want from each other: turns. The invariant: whoever has advanced it to its end, or into a panic,
+//! has taken it out, so nobody advances it again.
 
 use super::lock::{Holder, Lock, LockGuard};
 use crate::panic::{Panicked, catch, contain};
@@ -22,10 +22,10 @@ use std::panic::resume_unwind;
 ///
 /// # Panics of the inner iterator
 ///
-/// The iterator has ended then, for everybody, since it cannot be known to be whole; nobody hangs. The
-/// faces with errors say [`NextError::Panicked`] from then on. [`Iterator::next`] goes on with the panic in the thread
-/// that was advancing the iterator (the payload is the message), and is `None` for the others, who can tell it from a
-/// real end by [`panicked`](SharedIter::panicked).
+/// The iterator has ended then, for everybody, since it cannot be known to be whole; nobody hangs. The faces
+/// with errors say [`NextError::Panicked`] from then on. [`Iterator::next`] goes on with the panic in the
+/// thread that was advancing the iterator (the payload is the message), and is `None` for the others, who can
+/// tell it from a real end by [`panicked`](SharedIter::panicked).
 ///
 /// An inner iterator that advances the `SharedIter` it is in would wait for itself; it gets
 /// [`NextError::Reentrant`], or a panic from [`Iterator::next`], which has no errors to give.
@@ -36,8 +36,8 @@ use std::panic::resume_unwind;
 ///
 /// # Cost
 ///
-/// A lock and its release for each item. For items that are cheap to make and to be worked on by many threads, let the
-/// items be chunks.
+/// A lock and its release for each item. For items that are cheap to make and to be worked on by many
+/// threads, let the items be chunks.
 ///
 /// # Source
 ///

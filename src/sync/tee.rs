@@ -1,11 +1,11 @@
 //! [`tee`]: one iterator, read by many, each of whom sees all of it.
 //!
-//! What the quickest has read and the slowest has not lies in a buffer, under a [`Lock`] that nothing of the user's runs in.
-//! Whoever wants the next item takes the iterator out and advances it with nothing locked, so that the others can read on
-//! in the buffer; those who want the same item wait for it ([`Condition`]).
+//! What the quickest has read and the slowest has not lies in a buffer, under a [`Lock`] that nothing of the
+//! user's runs in. Whoever wants the next item takes the iterator out and advances it with nothing locked, so
+//! that the others can read on in the buffer; those who want the same item wait for it ([`Condition`]).
 //!
-//! The invariants: an item is in the buffer as long as somebody has still to read it, and the iterator is advanced only
-//! by a reader who is at the end of the buffer, so what it makes is that reader's next item.
+//! The invariants: an item is in the buffer as long as somebody has still to read it, and the iterator is
+//! advanced only by a reader who is at the end of the buffer, so what it makes is that reader's next item.
 
 use super::shared_iter::NextError;
 use super::{Condition, Lock};
@@ -20,11 +20,12 @@ use std::sync::Arc;
 
 /// Splits an iterator into `n` readers, each of which sees every item, from any thread and at its own pace.
 ///
-/// The items that the quickest reader has had and the slowest has not are kept, however many they are; a reader that is
-/// dropped keeps nothing back. An item is cloned for all but the last to read it. A reader may be cloned, too: the clone
-/// goes on where the reader is.
+/// The items that the quickest reader has had and the slowest has not are kept, however many they are; a
+/// reader that is dropped keeps nothing back. An item is cloned for all but the last to read it. A reader may
+/// be cloned, too: the clone goes on where the reader is.
 ///
-/// The iterator runs in the thread of whichever reader is the first to want an item; those who want the same one wait.
+/// The iterator runs in the thread of whichever reader is the first to want an item; those who want the same
+/// one wait.
 ///
 /// # Panics of the iterator
 ///
@@ -187,8 +188,8 @@ impl<I: Iterator<Item: Clone>> Tee<I> {
         }
     }
 
-    /// The next item, or `None` at the end. Waits at most as long as `limit` says for another who is making it; how long
-    /// it takes to make it here is the iterator's affair.
+    /// The next item, or `None` at the end. Waits at most as long as `limit` says for another who is making
+    /// it; how long it takes to make it here is the iterator's affair.
     ///
     /// # Errors
     ///
@@ -202,8 +203,8 @@ impl<I: Iterator<Item: Clone>> Tee<I> {
         outcome.item.map(own)
     }
 
-    /// The next item, or `None` at the end, without blocking a thread while another is making it. A future that is dropped
-    /// takes no item.
+    /// The next item, or `None` at the end, without blocking a thread while another is making it. A future
+    /// that is dropped takes no item.
     ///
     /// # Errors
     ///

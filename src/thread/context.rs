@@ -1,8 +1,9 @@
 //! [`ContextVar`] and [`Context`]: values that go with the work, not with the thread.
 //!
-//! A context is a list of bindings that is never changed: who binds a value puts a link in front, and
-//! others go on with the list they had. So a copy is one count, and it may go to another thread. The current thread's
-//! list is in a thread-local; a [`Binding`] takes its own link out again, wherever in the list it is.
+//! A context is a list of bindings that is never changed: who binds a value puts a link in front, and others
+//! go on with the list they had. So a copy is one count, and it may go to another thread. The current
+//! thread's list is in a thread-local; a [`Binding`] takes its own link out again, wherever in the list it
+//! is.
 
 use crate::platform::thread_local;
 use std::any::Any;

@@ -46,6 +46,11 @@ fn value() -> Value {
     Box::new(Cell::new(0))
 }
 
+#[inline]
+fn count(value: &Value) {
+    value.set(value.get() + 1);
+}
+
 /// How many are looked at in turn.
 const MANY: usize = 8;
 
@@ -53,6 +58,8 @@ const MANY: usize = 8;
 trait Locals: 'static {
     /// Looks at the value and changes it.
     fn look(number: usize);
+    /// The same with one that the compiler knows.
+    fn look_at_one();
 }
 
 impl Locals for Ours {
@@ -60,8 +67,13 @@ impl Locals for Ours {
     fn look(number: usize) {
         use latchwork::thread::Local;
         static LOCALS: [Local<Value>; MANY] = [const { Local::with_init(value) }; MANY];
-        let count = |value: &Value| value.set(value.get() + 1);
         LOCALS[number].with(count).expect("the thread lives");
+    }
+    #[inline]
+    fn look_at_one() {
+        use latchwork::thread::Local;
+        static LOCAL: Local<Value> = Local::with_init(value);
+        LOCAL.with(count).expect("the thread lives");
     }
 }
 
@@ -73,8 +85,13 @@ impl Locals for OursHeld {
     fn look(number: usize) {
         use latchwork::thread::Local;
         static LOCALS: [Local<Value>; MANY] = [const { Local::new() }; MANY];
-        let value = LOCALS[number].get_or_init(value);
-        value.set(value.get() + 1);
+        count(&LOCALS[number].get_or_init(value));
+    }
+    #[inline]
+    fn look_at_one() {
+        use latchwork::thread::Local;
+        static LOCAL: Local<Value> = Local::new();
+        count(&LOCAL.get_or_init(value));
     }
 }
 
@@ -91,7 +108,6 @@ impl Locals for Std {
             static V6: Value = value();
             static V7: Value = value();
         }
-        let count = |value: &Value| value.set(value.get() + 1);
         match number {
             0 => V0.with(count),
             1 => V1.with(count),
@@ -103,6 +119,11 @@ impl Locals for Std {
             _ => V7.with(count),
         }
     }
+    #[inline]
+    fn look_at_one() {
+        thread_local! { static ONE: Value = value(); }
+        ONE.with(count);
+    }
 }
 
 /// It keeps the values of threads that have ended, for those that come.
@@ -113,8 +134,13 @@ impl Locals for Crate {
     fn look(number: usize) {
         use thread_local::ThreadLocal;
         static LOCALS: LazyLock<[ThreadLocal<Value>; MANY]> = LazyLock::new(Default::default);
-        let value = LOCALS[number].get_or(value);
-        value.set(value.get() + 1);
+        count(LOCALS[number].get_or(value));
+    }
+    #[inline]
+    fn look_at_one() {
+        use thread_local::ThreadLocal;
+        static LOCAL: ThreadLocal<Value> = ThreadLocal::new();
+        count(LOCAL.get_or(value));
     }
 }
 
@@ -153,17 +179,23 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
                 .peer("std", move || spawn_and_join::<Std>(sample, alive))
         })
         .into();
-    for (name, locals) in [
-        ("local access", 1),
-        ("local access, 8 locals in turn", MANY),
-    ] {
-        workloads.push(
-            makers!(Workload::new(name, &[Metric::time("ns/access")]), |L| {
-                access::<L>(sample, locals)
-            })
-            .peer("thread_local", move || access::<Crate>(sample, locals)),
-        );
-    }
+    workloads.extend([
+        makers!(
+            Workload::new("local access", &[Metric::time("ns/access")]),
+            |L| access(sample, 1, |_| L::look_at_one())
+        )
+        .peer("thread_local", move || {
+            access(sample, 1, |_| Crate::look_at_one())
+        }),
+        makers!(
+            Workload::new(
+                "local access, 8 locals in turn",
+                &[Metric::time("ns/access")]
+            ),
+            |L| access(sample, MANY, L::look)
+        )
+        .peer("thread_local", move || access(sample, MANY, Crate::look)),
+    ]);
     // A new thread finds the values of one that has ended in `thread_local`'s.
     workloads.push(
         makers!(
@@ -190,9 +222,9 @@ fn spawn_and_join<T: Threads>(sample: Duration, alive: usize) -> [f64; 2] {
 }
 
 /// In a thread of its own, so that nobody has looked before.
-fn access<L: Locals>(sample: Duration, locals: usize) -> f64 {
+fn access(sample: Duration, locals: usize, look: impl Fn(usize) + Send + 'static) -> f64 {
     let measure = move || {
-        let a_round = nanos_a_call(sample, || (0..locals).for_each(|n| L::look(black_box(n))));
+        let a_round = nanos_a_call(sample, || (0..locals).for_each(|n| look(black_box(n))));
         a_round / locals as f64
     };
     thread::spawn(measure).join().expect("it only measures")

@@ -12,19 +12,22 @@
 //! thread. Between that and the thread's end there is no way to a value, and none is made.
 
 use super::LocalError;
-use crate::platform::thread_local;
+use crate::platform::atomic::{AtomicUsize, Ordering};
+use crate::platform::{const_fn, thread_local};
+use crate::sync::Once;
 use std::cell::{Cell, RefCell};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Weak;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize as Counter;
 
-/// What a `Local` is called.
-#[derive(Clone, Copy)]
+/// What a `Local` is called, once it has a name.
 pub(super) struct Key {
-    /// Its entry in every thread's table. Another `Local` has it later.
-    index: usize,
+    given: Once<()>,
+    /// Its entry in every thread's table; another `Local` has it later. Beyond every table as long as there is
+    /// none.
+    index: AtomicUsize,
     /// Never 0, and never another's.
-    number: usize,
+    number: AtomicUsize,
 }
 
 /// A place that forgets what it holds for a thread.
@@ -35,16 +38,16 @@ pub(super) trait Leave: Send + Sync {
 /// What an access looks at.
 #[derive(Clone)]
 struct Entry {
+    /// 0: nobody's.
     number: Cell<usize>,
-    /// Null while the value is being made.
-    value: Cell<*const ()>,
+    value: Cell<NonNull<()>>,
 }
 
 impl Entry {
     fn nobodys() -> Entry {
         Entry {
             number: Cell::new(0),
-            value: Cell::new(ptr::null()),
+            value: Cell::new(NonNull::dangling()),
         }
     }
 }
@@ -65,9 +68,17 @@ struct Table {
 
 struct Owned {
     entries: Vec<Entry>,
-    /// Of the same length: where the values are. `Weak`, so that nothing but an empty place outlives its
-    /// `Local`.
-    places: Vec<Option<Weak<dyn Leave>>>,
+    /// Of the same length.
+    values: Vec<Held>,
+}
+
+/// What an entry is about.
+enum Held {
+    Nothing,
+    /// The `Local` of this number has no value yet, and its thread is in the initialiser.
+    Making(usize),
+    /// In this place. `Weak`, so that nothing but an empty place outlives its `Local`.
+    Value(Weak<dyn Leave>),
 }
 
 thread_local! {
@@ -81,69 +92,77 @@ thread_local! {
     static TABLE: Table = const {
         Table {
             thread: Cell::new(0),
-            owned: RefCell::new(Owned { entries: Vec::new(), places: Vec::new() }),
+            owned: RefCell::new(Owned { entries: Vec::new(), values: Vec::new() }),
         }
     };
 }
 
-impl View {
-    #[inline]
-    fn entry(&self, key: Key) -> Option<&Entry> {
-        if key.index >= self.length.get() {
+/// The current thread's value.
+#[inline]
+pub(super) fn find(key: &Key) -> Option<NonNull<()>> {
+    let find = |view: &View| {
+        // Acquire pairs with the Release in `Key::give`.
+        let index = key.index.load(Ordering::Acquire);
+        if index >= view.length.get() {
             return None;
         }
         // SAFETY: there are `length` entries, which go away in `enter` and in `Table::drop` only, in this
-        // thread, and each changes the view first. Neither is called by those who look at an entry.
-        let entry = unsafe { &*self.entries.get().add(key.index) };
-        (entry.number.get() == key.number).then_some(entry)
-    }
-}
-
-/// The current thread's value, or null.
-#[inline]
-pub(super) fn find(key: Key) -> *const () {
-    let find = |view: &View| {
-        view.entry(key)
-            .map_or(ptr::null(), |entry| entry.value.get())
+        // thread, and each changes the view first.
+        let entry = unsafe { &*view.entries.get().add(index) };
+        let is_its = entry.number.get() == key.number.load(Ordering::Relaxed);
+        is_its.then(|| entry.value.get())
     };
-    VIEW.try_with(find).unwrap_or(ptr::null())
+    VIEW.try_with(find).unwrap_or(None)
 }
 
 /// Why there is no value to be found.
-pub(super) fn why_not(key: Key) -> LocalError {
-    let why = |view: &View| match view.entry(key) {
-        _ if view.is_shut.get() => LocalError::Ended,
-        Some(_) => LocalError::Initialising,
-        None => LocalError::Empty,
+pub(super) fn why_not(key: &Key) -> LocalError {
+    let index = key.index.load(Ordering::Acquire);
+    let view = |view: &View| (view.is_shut.get(), index < view.length.get());
+    match VIEW.try_with(view) {
+        Ok((false, false)) => return LocalError::Empty,
+        Ok((false, true)) => {}
+        _ => return LocalError::Ended,
+    }
+    let number = key.number.load(Ordering::Relaxed);
+    let is_making = |table: &Table| {
+        let owned = table.owned.borrow();
+        matches!(owned.values[index], Held::Making(its) if its == number)
     };
-    VIEW.try_with(why).unwrap_or(LocalError::Ended)
+    match TABLE.try_with(is_making) {
+        Ok(false) => LocalError::Empty,
+        Ok(true) => LocalError::Initialising,
+        Err(_) => LocalError::Ended,
+    }
 }
 
-/// An entry whose value is being made; empty again if this is dropped.
+/// An entry whose value is being made; nobody's again if this is dropped.
 pub(super) struct Making {
-    key: Key,
+    index: usize,
+    number: usize,
     thread: usize,
 }
 
-/// Begins to make a value for the current thread, which has none.
-pub(super) fn begin(key: Key) -> Result<Making, LocalError> {
+/// Begins to make a value for the current thread, which has none. The key has been given.
+pub(super) fn begin(key: &Key) -> Result<Making, LocalError> {
     match why_not(key) {
         LocalError::Empty => {}
         why => return Err(why),
     }
+    let index = key.index.load(Ordering::Acquire);
+    let number = key.number.load(Ordering::Relaxed);
     let begun = TABLE.try_with(|table| {
         if table.thread.get() == 0 {
             table.thread.set(new_number(&THREADS));
         }
-        let before = table.enter(key);
-        // It only frees the place of a `Local` that is gone.
-        drop(before);
-        table.thread.get()
+        table.enter(index, number);
+        Making {
+            index,
+            number,
+            thread: table.thread.get(),
+        }
     });
-    match begun {
-        Ok(thread) => Ok(Making { key, thread }),
-        Err(_) => Err(LocalError::Ended),
-    }
+    begun.map_err(|_| LocalError::Ended)
 }
 
 impl Making {
@@ -153,12 +172,13 @@ impl Making {
     }
 
     /// The value is in its place: from now on it is found.
-    pub(super) fn complete<T>(self, value: *const T, place: Weak<dyn Leave>) {
-        let index = self.key.index;
+    pub(super) fn complete<T>(self, value: NonNull<T>, place: Weak<dyn Leave>) {
         let set = |table: &Table| {
             let mut owned = table.owned.borrow_mut();
-            owned.entries[index].value.set(value.cast());
-            owned.places[index] = Some(place);
+            owned.values[self.index] = Held::Value(place);
+            let entry = &owned.entries[self.index];
+            entry.value.set(value.cast());
+            entry.number.set(self.number);
         };
         TABLE.try_with(set).expect("nothing ends while it is used");
         std::mem::forget(self);
@@ -167,16 +187,16 @@ impl Making {
 
 impl Drop for Making {
     fn drop(&mut self) {
-        let _ = TABLE.try_with(|table| table.owned.borrow().entries[self.key.index].number.set(0));
+        let _ = TABLE.try_with(|table| table.owned.borrow_mut().values[self.index] = Held::Nothing);
     }
 }
 
 impl Table {
-    /// Gives the entry to `key`. What it held was another's, who is gone.
-    fn enter(&self, key: Key) -> Option<Weak<dyn Leave>> {
-        let mut owned = self.owned.borrow_mut();
-        if key.index >= owned.entries.len() {
-            let length = (key.index + 1).next_power_of_two().max(8);
+    /// Gives the entry to the `Local` of this number. What it held was another's, who is gone.
+    fn enter(&self, index: usize, number: usize) {
+        let owned = &mut *self.owned.borrow_mut();
+        if index >= owned.entries.len() {
+            let length = (index + 1).next_power_of_two().max(8);
             let mut entries = Vec::with_capacity(length);
             entries.extend(owned.entries.iter().cloned());
             entries.resize_with(length, Entry::nobodys);
@@ -185,12 +205,11 @@ impl Table {
                 view.length.set(length);
             });
             owned.entries = entries;
-            owned.places.resize_with(length, || None);
+            owned.values.resize_with(length, || Held::Nothing);
         }
-        let entry = &owned.entries[key.index];
-        entry.value.set(ptr::null());
-        entry.number.set(key.number);
-        owned.places[key.index].take()
+        owned.entries[index].number.set(0);
+        // At most it frees the empty place of a `Local` that is gone.
+        owned.values[index] = Held::Making(number);
     }
 }
 
@@ -201,28 +220,30 @@ impl Drop for Table {
             view.length.set(0);
             view.entries.set(ptr::null());
         });
-        for place in self.owned.get_mut().places.drain(..).flatten() {
-            if let Some(place) = place.upgrade() {
+        for held in self.owned.get_mut().values.drain(..) {
+            if let Held::Value(place) = held
+                && let Some(place) = place.upgrade()
+            {
                 place.leave(self.thread.get());
             }
         }
     }
 }
 
-static LOCALS: AtomicUsize = AtomicUsize::new(1);
-static THREADS: AtomicUsize = AtomicUsize::new(1);
+/// What only numbers things goes on from one execution of a model to the next.
+static LOCALS: Counter = Counter::new(1);
+static THREADS: Counter = Counter::new(1);
 
 /// One more than the last. Were they used up, which takes centuries with 64 bits, an entry could be taken
 /// for another's.
-fn new_number(last: &AtomicUsize) -> usize {
+fn new_number(last: &Counter) -> usize {
     match last.fetch_add(1, Ordering::Relaxed) {
         0 => std::process::abort(),
         number => number,
     }
 }
 
-/// The indexes that are free. Not the platform's lock: a model has nothing to find here, and indexes
-/// go on from one of its executions to the next.
+/// The indexes that are free. Not the platform's lock, for the same reason.
 static INDEXES: parking_lot::Mutex<Indexes> = parking_lot::Mutex::new(Indexes {
     free: Vec::new(),
     next: 0,
@@ -233,21 +254,52 @@ struct Indexes {
     next: usize,
 }
 
+/// No table is so long.
+const NOWHERE: usize = usize::MAX;
+
 impl Key {
-    pub(super) fn new() -> Key {
-        let mut indexes = INDEXES.lock();
-        let index = indexes.free.pop().unwrap_or_else(|| {
-            indexes.next += 1;
-            indexes.next - 1
-        });
-        Key {
-            index,
-            number: new_number(&LOCALS),
+    const_fn! {
+        /// No name yet, so that a static can have one.
+        pub(super) fn new() -> Key {
+            Key {
+                given: Once::new(),
+                index: AtomicUsize::new(NOWHERE),
+                number: AtomicUsize::new(0),
+            }
         }
     }
 
-    /// Its `Local` is gone, with all values: the index may be another's.
-    pub(super) fn give_back(self) {
+    /// Names it, if that has not been done.
+    pub(super) fn give(&self) {
+        self.given.get_or_init(|| {
+            let index = {
+                let mut indexes = INDEXES.lock();
+                indexes.free.pop().unwrap_or_else(|| {
+                    indexes.next += 1;
+                    indexes.next - 1
+                })
+            };
+            self.number.store(new_number(&LOCALS), Ordering::Relaxed);
+            self.index.store(index, Ordering::Release);
+        });
+    }
+
+    /// Takes the name away, if there is one: from now on, what is in the threads' tables is nobody's.
+    pub(super) fn take(&mut self) -> Option<Name> {
+        self.given.take()?;
+        self.number.store(0, Ordering::Relaxed);
+        let index = self.index.swap(NOWHERE, Ordering::Relaxed);
+        Some(Name { index })
+    }
+}
+
+/// A name that a `Local` had. Dropped when it has no values any more, it lets another have the index.
+pub(super) struct Name {
+    index: usize,
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
         INDEXES.lock().free.push(self.index);
     }
 }
