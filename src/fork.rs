@@ -33,10 +33,11 @@ const NOTHING: Part = Part {
 };
 
 #[cfg(all(unix, not(loom)))]
-static PARTS: [Part; 7] = {
+static PARTS: [Part; 8] = {
     use crate::exit;
     use crate::platform::DIRECTORY;
     use crate::thread::registry;
+    use crate::wait::time::machine;
     use crate::wait::{deadlock, lot, report};
     [
         Part {
@@ -50,6 +51,12 @@ static PARTS: [Part; 7] = {
             let_go: registry::fork::let_go,
             forget_others: |_| registry::fork::forget_others(),
             tell: registry::fork::tell,
+        },
+        Part {
+            hold: machine::fork::hold,
+            let_go: machine::fork::let_go,
+            forget_others: machine::fork::forget_others,
+            tell: machine::fork::tell,
         },
         // The verdict is given with buckets locked, under which entries of the table are read.
         Part {

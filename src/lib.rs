@@ -69,6 +69,8 @@
 //!
 //! `process` (default, Linux only): processes, shared memory and locks that survive `kill -9`.
 //! Without it the crate is the thread half alone.
+//!
+//! `signals` (Unix only): Ctrl-C and other signals as a [`CancelToken`].
 
 #![deny(missing_docs)]
 
@@ -90,6 +92,8 @@ pub mod executor;
 pub mod exit;
 pub mod queue;
 pub mod select;
+#[cfg(all(feature = "signals", unix, not(loom)))]
+pub mod signals;
 pub mod sync;
 pub mod thread;
 pub mod time;

@@ -17,6 +17,11 @@ fn levels_of_a_reentrant_lock() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/rlock_*.rs");
 }
 
+#[test]
+fn values_of_threads() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/local_*.rs");
+}
+
 #[cfg(all(feature = "process", target_os = "linux"))]
 #[test]
 fn tasks_for_processes() {

@@ -42,6 +42,7 @@ tests![
     a_guard_may_be_in_another_thread,
     an_end_that_gives_up_says_who_is_left,
     pools_refuse_and_finish,
+    timers_end_after_the_threads,
     a_daemon_can_be_joined_at_the_end,
     daemons_neither_keep_the_program_nor_crash_its_end,
     a_child_of_a_fork_has_an_end_of_its_own,
@@ -193,6 +194,18 @@ fn pools_refuse_and_finish() {
 }
 
 /// T41: a daemon is not frozen at the end, so its join is what it always is.
+fn timers_end_after_the_threads() {
+    let lines = [
+        "a timer",
+        "a timer that was running",
+        "the timer was lost before its time had come",
+        "the timer was lost before its time had come",
+    ];
+    let ended = run("timers");
+    assert_eq!(ended.lines(), lines, "{ended:?}");
+    assert_eq!(ended.status, Some(0));
+}
+
 fn a_daemon_can_be_joined_at_the_end() {
     assert_eq!(
         run("join_a_daemon"),

@@ -8,11 +8,12 @@
 
 mod common;
 
-use common::{until_parked, watchdog};
+use common::{block_on, pending, until_parked, watchdog};
 use latchwork::debug::{self, OnDeadlock};
 use latchwork::executor::{Executor, SubmitRefusal, TaskError, ThreadPoolExecutor};
-use latchwork::queue::{PriorityQueue, Queue};
+use latchwork::queue::{DelayQueue, Delayed, PriorityQueue, Queue};
 use latchwork::sync::{Barrier, Condition, Event, Lock, RLock, RwLock, Semaphore};
+use latchwork::time::{Timer, TimerError, sleep_async};
 use latchwork::{CancelToken, GaveUp, Shutdown, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const CHILD_LIMIT: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(5);
 
 /// Runs `body` in a forked child and waits for it. `Err` says what became of it instead of a good end.
@@ -128,6 +130,14 @@ fn use_everything() {
     let pool = ThreadPoolExecutor::new(2);
     let squares = pool.map(|n| n * n, 1..=10u64).unwrap();
     assert_eq!(squares.map(Result::unwrap).sum::<u64>(), 385);
+
+    let hour = Timer::after(HOUR, || ());
+    assert_eq!(Timer::after(SHORT, || 7).join().unwrap(), 7);
+    assert!(hour.cancel().is_prevented());
+    block_on(sleep_async(SHORT));
+    let delayed = DelayQueue::unbounded();
+    delayed.put(Delayed::after(SHORT, 1)).unwrap();
+    assert_eq!(delayed.get().unwrap().item, 1);
 }
 
 /// Threads that keep every kind of thing busy, until dropped.
@@ -173,7 +183,8 @@ impl Load {
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
                         match n {
-                            0..6 => things.hammer(n),
+                            5 => hammer_timers(),
+                            0..5 => things.hammer(n),
                             // Locks every bucket in turn, and the directory for each name.
                             _ => {
                                 drop(debug::waits());
@@ -232,6 +243,14 @@ impl Things {
     }
 }
 
+fn hammer_timers() {
+    let far = Timer::after(HOUR, || ());
+    let near = Timer::after(Duration::from_micros(20), || 1);
+    far.reset(HOUR / 2);
+    drop(near.join_within(Duration::from_micros(30)));
+    assert!(far.cancel().is_prevented());
+}
+
 impl Drop for Load {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -255,6 +274,42 @@ fn a_child_of_busy_threads_can_do_everything() {
         }
         drop(load);
         use_everything();
+    });
+}
+
+/// A timer is called in one process; an item becomes due in both, and so does a sleep's end.
+#[test]
+fn timers_are_the_parents_and_what_becomes_due_is_everybodys() {
+    struct Tells(mpsc::Sender<&'static str>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+    watchdog(LIMIT, "timers_are_the_parents", || {
+        let (send, told) = mpsc::channel();
+        let tells = Tells(send.clone());
+        let timer = Timer::after(Duration::from_millis(300), move || {
+            let _ = tells.0.send("called");
+        });
+        let again = Timer::every(Duration::from_millis(100)).run(move |_| {
+            let _ = send.send("again");
+        });
+        let delayed = DelayQueue::unbounded();
+        delayed.put(Delayed::after(SHORT, 1)).unwrap();
+        let mut sleeping = pending(sleep_async(SHORT));
+        let mut got = pending(delayed.get_async());
+        let child = || {
+            assert!(matches!(timer.join(), Err(TimerError::Lost)));
+            assert!(matches!(again.join(), Err(TimerError::Lost)));
+            assert_eq!(block_on(got.as_mut()).unwrap().item, 1);
+            block_on(sleeping.as_mut());
+            assert_eq!(Timer::after(Duration::ZERO, || 1).join().unwrap(), 1);
+            assert!(told.try_recv().is_err(), "neither called nor dropped");
+        };
+        in_child(child).unwrap();
+        assert!(told.iter().any(|what| what == "called"));
+        assert_eq!(told.iter().find(|what| *what != "again"), Some("dropped"));
     });
 }
 

@@ -356,6 +356,28 @@ fn a_token_can_be_awaited() {
     });
 }
 
+/// A thread takes over the clock of the one that starts it, scoped or not; one of std's does not.
+#[test]
+fn a_started_thread_is_on_the_same_clock() {
+    watchdog(LIMIT, "on_the_same_clock", || {
+        let clock = ManualClock::new();
+        let _on_it = clock.enter();
+        clock.advance(HOUR);
+        let its = clock.clone();
+        let started = latchwork::thread::spawn(move || {
+            assert_eq!(time::now(), its.now());
+            latchwork::thread::spawn(time::now).join().unwrap()
+        });
+        assert_eq!(started.join().unwrap(), clock.now());
+        latchwork::thread::scope(|s| {
+            drop(s.spawn(|| assert_eq!(time::now(), clock.now())));
+        });
+        thread::scope(|s| {
+            s.spawn(|| assert!(time::now() < clock.now()));
+        });
+    });
+}
+
 /// By the machine's clock, on a thread and as a task.
 #[test]
 fn by_the_machines_clock() {

@@ -17,7 +17,9 @@
 //!    by whomever.
 //! 5. When none is left the door is closed: a start is
 //!    [`SpawnError::ShuttingDown`](crate::thread::SpawnError::ShuttingDown) from then on, also that of a daemon.
-//! 6. The hooks of [`at_end`] are called, the last one first.
+//! 6. [Timers](crate::time::Timer) that go by the machine's clock are [`Lost`](crate::time::TimerError::Lost); one
+//!    whose function is running is waited for. None rings from then on.
+//! 7. The hooks of [`at_end`] are called, the last one first.
 //!
 //! Every step is done once. Whoever asks for the end while it is under way helps, or waits for it, and then goes
 //! on; only a thread that is itself waited for is let off: nobody waits for a thread, or a pool's task, that
@@ -52,6 +54,8 @@
 //! * **A thread pool** of the parent has no workers: it refuses tasks as
 //!   [`Broken`](crate::executor::SubmitRefusal::Broken), and those it has not finished are
 //!   [`Lost`](crate::executor::TaskError::Lost). Shutting it down and joining it does nothing.
+//! * **Timers** of the parent are its own: in the child they are [`Lost`](crate::time::TimerError::Lost), neither called nor
+//!   dropped. Those that it sets itself ring. Items of a `DelayQueue` become due in both.
 //! * **Hooks** of the parent are its own: the child neither calls nor drops them. It may register others.
 //!   A [`Guard`] of the thread that forked ends the child in order, too; leave by `_exit` to avoid that.
 //!
@@ -76,6 +80,7 @@ pub use hooks::{AtExitId, ShuttingDown, at_end, at_exit, at_exit_priority};
 use crate::platform::Mutex;
 use crate::thread::registry::registry;
 use crate::thread::{self, ThreadInfo};
+use crate::wait::time::machine;
 use crate::{GaveUp, Limit};
 use hooks::Moment;
 use std::error::Error;
@@ -124,6 +129,7 @@ fn end(limit: &Limit<'_>) -> Result<(), GaveUp> {
     Moment::Exit.hooks().call(limit)?;
     pools::drain(limit)?;
     registry().wait_for_non_daemons(*limit)?;
+    machine::stop_within(limit)?;
     Moment::End.hooks().call(limit)
 }
 

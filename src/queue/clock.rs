@@ -68,6 +68,9 @@ impl Clock {
         set_by.timeline().disarm(&self.alarm);
         if let Some(at) = next() {
             *set_by = time::Clock::current();
+            // The thread is there since `new`, but in a child that was forked before. If it cannot be had there,
+            // nobody rings.
+            let _ = set_by.start();
             set_by.timeline().arm(Arc::clone(&self.alarm), at);
         }
     }

@@ -19,6 +19,8 @@ mod once;
 mod rlock;
 mod rwlock;
 mod semaphore;
+mod shared_iter;
+mod tee;
 mod wait_group;
 
 pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
@@ -42,6 +44,8 @@ pub use semaphore::{
     AcquireError, AnySemaphore, BoundedSemaphore, OwnedPermit, Permit, Semaphore, TooManyPermits,
     TooManyReleases, TryAcquireError,
 };
+pub use shared_iter::{NextError, SharedIter};
+pub use tee::{Tee, tee};
 pub use wait_group::{OwnedWaitToken, WaitGroup, WaitToken};
 
 // A primitive is one small word: it can be a field of anything, in any number.

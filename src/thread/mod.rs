@@ -8,6 +8,7 @@
 // them; a packet is what it and its handle share; `current` is which of them one is.
 
 mod builder;
+mod context;
 pub(crate) mod current;
 pub(crate) mod dump;
 mod error;
@@ -15,6 +16,7 @@ mod exit_current;
 mod handle;
 mod info;
 mod inherit;
+mod local;
 mod name;
 mod packet;
 mod panic_hook;
@@ -26,12 +28,17 @@ mod stack_size;
 
 pub use crate::panic::Panicked;
 pub use builder::{Builder, Runnable, UnstartedThread};
+pub use context::{Binding, Context, ContextVar};
 pub use error::{
     InvalidName, JoinError, NotEnded, NotStarted, SpawnError, StackSizeError, WaitError,
 };
 pub use exit_current::exit_current;
 pub use handle::{JoinHandle, ScopedJoinHandle};
 pub use info::{ThreadId, ThreadInfo};
+pub use local::{
+    InitError, Local, LocalError, LocalIntoIter, LocalIter, LocalIterMut, LocalMut, LocalRef,
+    LocalValue,
+};
 pub use panic_hook::{PanicHook, ThreadPanic, default_panic_hook, set_panic_hook, take_panic_hook};
 pub use scope::{Scope, scope};
 pub use spawn_hook::{SpawnHook, on_exit, on_start};

@@ -105,7 +105,7 @@ impl<F: FnOnce() -> T, T> Packet<F, T> {
         let Stage::Ready(f, inherited) = self.replace(Stage::Running) else {
             unreachable!("a thread runs once");
         };
-        inherited.install();
+        let _on_clock = inherited.install();
         self.info.record.began.complete();
         spawn_hook::started(&self.info);
         // The function, with all it captured, is gone before the outcome is there.

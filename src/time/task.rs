@@ -174,6 +174,17 @@ impl<C: Course, P: Place> Ring for Task<C, P> {
             this.body.end(Stage::Lost);
         }
     }
+
+    /// A function is called in one process.
+    const SURVIVES_FORK: bool = false;
+
+    /// What it has captured is the parent's.
+    fn left_behind(this: Arc<Alarm<Task<C, P>>>) {
+        if this.body.claim() {
+            std::mem::forget(this.body.replace(Stage::Lost));
+            this.body.ended.complete();
+        }
+    }
 }
 
 /// A call whose time has come. Dropped instead, by a pool that has been shut down, it is lost.

@@ -5,8 +5,10 @@ use latchwork::executor::ThreadPoolExecutor;
 use latchwork::queue::{Discipline, GetError, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use latchwork::select::Select;
 use latchwork::sync::{Condition, Event, Lock, Semaphore};
+use latchwork::thread::Local;
 use latchwork::time::{ManualClock, Timer, sleep_async};
 use latchwork::{CancelToken, Limit};
+use std::cell::Cell;
 use std::future::pending;
 use std::pin::pin;
 use std::task::{Poll, Waker};
@@ -104,6 +106,13 @@ pub const ALONE: &[Row<Operation>] = &[
         Box::new(move || {
             queue.put(1).unwrap();
             assert_eq!(queue.get(), Ok(1));
+        })
+    }),
+    ("Local::get, with", || {
+        static LOCAL: Local<Cell<u32>> = Local::with_init(|| Cell::new(0));
+        Box::new(move || {
+            let value = LOCAL.get().unwrap();
+            assert_eq!(LOCAL.with(|it| it.replace(value.get())), Some(0));
         })
     }),
     ("Select, of what is ready", || {

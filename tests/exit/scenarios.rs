@@ -5,6 +5,7 @@ use latchwork::exit::{self, Guard};
 use latchwork::queue::{DelayQueue, Delayed, Queue};
 use latchwork::sync::{Event, Lock, Semaphore};
 use latchwork::thread;
+use latchwork::time::Timer;
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -78,6 +79,7 @@ pub fn play(scenario: &str) -> ExitCode {
             endless(Arc::new(Event::new()));
         }
         "pools" => pools(),
+        "timers" => timers(),
         "join_a_daemon" => join_a_daemon(),
         "daemons" => daemons(),
         #[cfg(unix)]
@@ -337,6 +339,35 @@ fn pools() {
         STOP.set();
     });
     exit::at_end(|| println!("{} tasks done", DONE.load(Ordering::Relaxed))).unwrap();
+}
+
+/// One that rings while threads are joined, one that is running then, and one that is too late.
+fn timers() {
+    let _guard = Guard::new();
+    let (begun, go_on) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let its = (Arc::clone(&begun), Arc::clone(&go_on));
+    let early = Timer::after(SHORT, || println!("a timer"));
+    drop(thread::spawn(move || early.join().unwrap()));
+    drop(Timer::after(2 * SHORT, move || {
+        its.0.set();
+        its.1.wait();
+        println!("a timer that was running");
+    }));
+    drop(thread::spawn(move || begun.wait()));
+    let late = Timer::after(Duration::from_secs(3600), || println!("never"));
+    exit::at_end(move || {
+        println!("{}", late.join().unwrap_err());
+        let refused = Timer::after(Duration::ZERO, || println!("never")).join();
+        println!("{}", refused.unwrap_err());
+    })
+    .unwrap();
+    // After the threads have ended, somebody of no concern lets it go on.
+    std::thread::spawn(move || {
+        while thread::Builder::new().spawn(|| ()).is_ok() {
+            std::thread::yield_now();
+        }
+        go_on.set();
+    });
 }
 
 fn join_a_daemon() {

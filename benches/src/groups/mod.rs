@@ -12,6 +12,7 @@ pub mod queue;
 mod rlock;
 mod rwlock;
 mod semaphore;
+mod thread;
 mod timer;
 
 use crate::run::Workload;
@@ -74,6 +75,11 @@ pub const GROUPS: &[Group] = &[
         name: "timer",
         what: "functions to be called later",
         workloads: timer::workloads,
+    },
+    Group {
+        name: "thread",
+        what: "threads, and values that each has for itself",
+        workloads: thread::workloads,
     },
     Group {
         name: "pool",

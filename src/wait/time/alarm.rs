@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// What an alarm is for.
 ///
-/// After [`Timeline::arm`](super::Timeline::arm), and until it is armed again, either one of the two functions
-/// is called, once, or [`Timeline::disarm`](super::Timeline::disarm) says true, once. Neither is called with
+/// After [`Timeline::arm`](super::Timeline::arm), and until it is armed again, either
+/// [`ring`](Ring::ring) or [`lost`](Ring::lost) is called, once, or [`Timeline::disarm`](super::Timeline::disarm) says true, once. Neither is called with
 /// anything locked. They must not panic, and should be quick: all other alarms wait.
 pub(crate) trait Ring: Send + Sync + Sized + 'static {
     /// The instant has come.
@@ -18,13 +18,22 @@ pub(crate) trait Ring: Send + Sync + Sized + 'static {
 
     /// It will not come: nobody turns the wheel any more.
     fn lost(this: Arc<Alarm<Self>>);
+
+    /// Is it set in a child that is forked meanwhile, too? Otherwise it is [left behind](Ring::left_behind) there.
+    const SURVIVES_FORK: bool = true;
+
+    /// This is a child that was forked, and it will not come there. Within the call of `fork`, so nothing that the
+    /// parent has given may be called or dropped.
+    fn left_behind(_this: Arc<Alarm<Self>>) {}
 }
 
 /// What the wheel has to know of an alarm's type.
 struct Calls {
-    /// Safety, of both: what [`Alarm::into_wheel`] returned, once.
+    /// Safety, of all: what [`Alarm::into_wheel`] returned, once.
     ring: unsafe fn(*const Head),
     lost: unsafe fn(*const Head),
+    left_behind: unsafe fn(*const Head),
+    survives_fork: bool,
 }
 
 #[repr(C)]
@@ -68,6 +77,11 @@ impl<B: Ring> Alarm<B> {
             // SAFETY: as above.
             B::lost(unsafe { Arc::from_raw(head.cast::<Alarm<B>>()) });
         },
+        left_behind: |head| {
+            // SAFETY: as above.
+            B::left_behind(unsafe { Arc::from_raw(head.cast::<Alarm<B>>()) });
+        },
+        survives_fork: B::SURVIVES_FORK,
     };
 }
 
@@ -110,4 +124,26 @@ pub(super) unsafe fn ring(head: *const Head) {
 pub(super) unsafe fn lost(head: *const Head) {
     // SAFETY: as above.
     unsafe { ((*head.cast::<Front>()).calls.lost)(head) }
+}
+
+/// Is it set in a child that was forked?
+///
+/// # Safety
+///
+/// `head` is in a wheel that the caller has.
+#[cfg(all(unix, not(loom)))]
+pub(super) unsafe fn survives_fork(head: *const Head) -> bool {
+    // SAFETY: as above, alive by the wheel's reference.
+    unsafe { (*head.cast::<Front>()).calls.survives_fork }
+}
+
+/// Tells that this is a child in which it will not ring.
+///
+/// # Safety
+///
+/// As for [`ring`].
+#[cfg(all(unix, not(loom)))]
+pub(super) unsafe fn left_behind(head: *const Head) {
+    // SAFETY: as above.
+    unsafe { ((*head.cast::<Front>()).calls.left_behind)(head) }
 }

@@ -5,7 +5,7 @@
 //! clock with it.
 
 use super::timeline::Timeline;
-use super::{Alarm, Ring};
+use super::{Alarm, Ring, machine};
 use crate::platform::thread_local;
 use crate::wait::cancel::{Canceller, Registration};
 use crate::wait::decision::Decision;
@@ -65,6 +65,11 @@ impl Clock {
             Some(_) => Ok(()),
             None => machine::start(),
         }
+    }
+
+    /// As `enter`, for a thread that is on the machine's clock, unless that is this one.
+    pub(crate) fn enter_driven(&self) -> Option<Entered> {
+        self.0.is_some().then(|| self.enter())
     }
 
     /// Puts the calling thread on this clock until the result is dropped.
@@ -140,59 +145,5 @@ impl DrivenDeadline {
 impl Drop for DrivenDeadline {
     fn drop(&mut self) {
         self.timeline.disarm(&self.alarm);
-    }
-}
-
-/// The machine's timeline, and the thread that turns it.
-mod machine {
-    use super::*;
-
-    #[cfg(not(loom))]
-    pub(super) fn timeline() -> &'static Timeline {
-        static MACHINE: std::sync::OnceLock<Timeline> = std::sync::OnceLock::new();
-        MACHINE.get_or_init(Timeline::of_the_machine)
-    }
-
-    #[cfg(loom)]
-    loom::lazy_static! {
-        static ref MACHINE: Timeline = Timeline::of_the_machine();
-    }
-    #[cfg(loom)]
-    pub(super) fn timeline() -> &'static Timeline {
-        &MACHINE
-    }
-
-    #[cfg(not(loom))]
-    static IS_RUNNING: parking_lot::Mutex<bool> = parking_lot::Mutex::new(false);
-    #[cfg(not(loom))]
-    static HAS_STARTED: AtomicUsize = AtomicUsize::new(0);
-
-    #[cfg(not(loom))]
-    #[inline]
-    pub(super) fn start() -> io::Result<()> {
-        if HAS_STARTED.load(Ordering::Relaxed) != 0 {
-            return Ok(());
-        }
-        start_thread()
-    }
-
-    #[cfg(not(loom))]
-    #[cold]
-    fn start_thread() -> io::Result<()> {
-        let mut is_running = IS_RUNNING.lock();
-        if !*is_running {
-            crate::platform::spawn_thread("latchwork-timer".to_owned(), || {
-                crate::platform::sleep_exactly();
-                while timeline().turn_and_sleep() {}
-            })?;
-            *is_running = true;
-            HAS_STARTED.store(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    #[cfg(loom)]
-    pub(super) fn start() -> io::Result<()> {
-        panic!("there is no clock in a model, but one that it drives");
     }
 }

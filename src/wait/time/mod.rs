@@ -8,6 +8,7 @@
 mod alarm;
 mod armed;
 mod clock;
+pub(crate) mod machine;
 mod timeline;
 mod wheel;
 

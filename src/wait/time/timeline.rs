@@ -339,6 +339,51 @@ impl Timeline {
     }
 }
 
+/// What a fork does to the machine's timeline: see [`machine`](super::machine).
+#[cfg(all(unix, not(loom)))]
+impl Timeline {
+    pub(super) fn hold(&self) {
+        self.state.hold();
+    }
+
+    pub(super) fn let_go(&self) {
+        // SAFETY: by `hold`, in this thread; in the child it is the same thread.
+        unsafe { self.state.let_go() };
+    }
+
+    /// In the child, held, for the thread `this`. Is it this one that turns the wheel?
+    pub(super) fn forget_others(&self, this: u32) -> bool {
+        // SAFETY: held by this thread, by `hold`.
+        let state = unsafe { &mut *self.state.get() };
+        state.sleeper = None;
+        state.stoppers.clear();
+        // The parent's end is not this one's.
+        state.is_stopped = false;
+        // SAFETY: they are in the wheel.
+        state
+            .wheel
+            .leave_behind(|head| unsafe { alarm::survives_fork(head) });
+        state.turner = state.turner.filter(|&turner| turner == this);
+        state.turner.is_some()
+    }
+
+    /// Is any alarm set?
+    pub(super) fn is_set(&self) -> bool {
+        self.state.lock().wheel.earliest().is_some()
+    }
+
+    /// In the child, with nothing held.
+    pub(super) fn tell_left_behind(&self) {
+        loop {
+            let Some(head) = self.state.lock().wheel.pop_left_behind() else {
+                return;
+            };
+            // SAFETY: it has just come out of the wheel.
+            unsafe { alarm::left_behind(head) };
+        }
+    }
+}
+
 impl State {
     /// Wakes the sleeper if an alarm at `tick` is earlier than what it sleeps for. One who is woken asks again,
     /// so nobody else need wake it.

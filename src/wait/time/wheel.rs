@@ -25,10 +25,11 @@ const DIGIT: u32 = 6;
 const SLOTS: usize = 1 << DIGIT;
 /// Enough digits for every `u64`.
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT) as usize;
-/// The lists behind those of the slots: what is due, and what is being spread.
+/// The lists behind those of the slots: what is due, what is being spread, and what a fork has left behind.
 const DUE: usize = LEVELS * SLOTS;
 const SPREADING: usize = DUE + 1;
-const LISTS: usize = SPREADING + 1;
+const LEFT_BEHIND: usize = SPREADING + 1;
+const LISTS: usize = LEFT_BEHIND + 1;
 
 /// So many steps of one [`Wheel::poll`], so that whoever wants the wheel meanwhile gets it.
 const STEPS: usize = if cfg!(loom) { 4 } else { 64 };
@@ -211,6 +212,40 @@ impl Wheel {
     /// Takes any alarm out: with its reference.
     pub(super) fn pop_any(&mut self) -> Option<*const Head> {
         let head = (0..LISTS).find_map(|list| self.pop(list))?;
+        self.armed -= 1;
+        Some(head)
+    }
+
+    /// Sets apart what does not survive a fork.
+    #[cfg(all(unix, not(loom)))]
+    pub(super) fn leave_behind(&mut self, survives: impl Fn(*const Head) -> bool) {
+        for list in 0..LEFT_BEHIND {
+            if self.is_empty(list) {
+                continue;
+            }
+            let end = self.list(list);
+            // SAFETY: what is in a list of ours is alive, and looked at before it is moved.
+            let mut at = unsafe { (*end).ends() }.next;
+            while at != end {
+                // SAFETY: as above.
+                let next = unsafe { (*at).ends() }.next;
+                let head = at.cast::<Head>();
+                if !survives(head) {
+                    // SAFETY: as above; and in no list between the two.
+                    unsafe {
+                        Wheel::unlink(at);
+                        self.push(LEFT_BEHIND, head);
+                    }
+                }
+                at = next;
+            }
+        }
+    }
+
+    /// Takes one out that was set apart: with its reference.
+    #[cfg(all(unix, not(loom)))]
+    pub(super) fn pop_left_behind(&mut self) -> Option<*const Head> {
+        let head = self.pop(LEFT_BEHIND)?;
         self.armed -= 1;
         Some(head)
     }
