@@ -80,7 +80,14 @@ impl<L: Send + Sync> Case<L> {
         until_parked("Lock", &circle.lock, 1);
         circle.go_on.set();
         let panic = in_its_way.join().unwrap_err();
-        assert!(panic.panic().unwrap().message.starts_with("deadlock: 2 threads"), "{panic}");
+        assert!(
+            panic
+                .panic()
+                .unwrap()
+                .message
+                .starts_with("deadlock: 2 threads"),
+            "{panic}"
+        );
         comes_back.join().unwrap();
         assert!(!(self.is_locked)(&circle.lock));
     }
