@@ -27,3 +27,8 @@ fn values_of_threads() {
 fn tasks_for_processes() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/process_*.rs");
 }
+
+#[test]
+fn threads() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/thread_*.rs");
+}
