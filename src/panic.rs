@@ -14,7 +14,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
 /// A panic as data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` leaves the stack out, which is long: it is a field.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Panicked {
     /// What it said; a payload that is no string is described.
@@ -38,6 +40,16 @@ impl fmt::Display for Panicked {
             write!(f, " at {location}")?;
         }
         write!(f, ": {}", self.message)
+    }
+}
+
+impl fmt::Debug for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panicked")
+            .field("message", &self.message)
+            .field("location", &self.location)
+            .field("thread", &self.thread)
+            .finish_non_exhaustive()
     }
 }
 

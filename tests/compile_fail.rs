@@ -22,3 +22,8 @@ fn levels_of_a_reentrant_lock() {
 fn tasks_for_processes() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/process_*.rs");
 }
+
+#[test]
+fn threads() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/thread_*.rs");
+}

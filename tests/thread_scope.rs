@@ -196,3 +196,40 @@ fn ten_thousand_threads_in_one_scope() {
         assert_eq!(count.load(Ordering::Relaxed), 10_000);
     });
 }
+
+/// The same in a program in which deadlocks panic, and the end of the scope comes last: it is printed.
+#[test]
+fn the_end_of_a_scope_is_not_left_by_a_panic() {
+    const CHILD: &str = "LATCHWORK_TEST_SCOPE";
+    if std::env::var_os(CHILD).is_none() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_end_of_a_scope_is_not_left_by_a_panic"])
+            .args(["--nocapture", "--test-threads=1"])
+            .env(CHILD, "")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(printed.contains("deadlock: 2 threads"), "{output:?}");
+        return;
+    }
+    debug::on_deadlock(debug::OnDeadlock::Panic);
+    let lock: &'static Lock<()> = Box::leak(Box::new(Lock::new(())));
+    let waits_for = |kind: &str| debug::waits().iter().any(|wait| wait.kind == kind);
+    let stuck = thread::spawn(move || {
+        let _held = lock.lock();
+        thread::scope(|s| {
+            drop(s.spawn(|| drop(lock.lock())));
+            while !waits_for("Lock") {
+                thread::yield_now();
+            }
+            // Until it sleeps, and would be the one that is found.
+            std::thread::sleep(Duration::from_millis(50));
+        });
+    });
+    while !waits_for("Thread") {
+        thread::yield_now();
+    }
+    let waited = stuck.join_within(Duration::from_millis(300));
+    assert_eq!(waited.unwrap_err().why, WaitError::TimedOut);
+}

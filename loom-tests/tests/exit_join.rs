@@ -51,6 +51,9 @@ fn a_start_against_the_close() {
         || {
             let threads = Threads::new();
             let done = Arc::new(UnsafeCell::new(0));
+            // Its end has the waiter look, and the start may come in between.
+            let first = threads.start(false).expect("nobody has closed");
+            let first = run(first, || ());
             let starter = {
                 let (threads, done) = (threads.clone(), done.clone());
                 thread::spawn(move || {
@@ -68,6 +71,7 @@ fn a_start_against_the_close() {
             // SAFETY: whoever has started has ended, and nobody will. loom checks.
             let has_run = done.with(|done| unsafe { *done }) == 1;
             assert_eq!(starter.join().unwrap(), has_run);
+            first.join().unwrap();
         },
     );
 }

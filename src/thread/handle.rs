@@ -26,7 +26,7 @@ pub type JoinHandle<T> = ScopedJoinHandle<'static, T>;
 /// initialised by the thread's function or later; and where the process has no thread key left for it, a
 /// join does not wait for them.) By then it is in no list any more.
 ///
-/// Cost: two small allocations beyond std's; a join of a thread that has ended is one load and one short
+/// Cost: a few small allocations beyond std's; a join of a thread that has ended is one load and one short
 /// lock.
 #[must_use = "the thread goes on by itself if the handle is dropped"]
 pub struct ScopedJoinHandle<'scope, T> {

@@ -23,6 +23,7 @@ use crate::sync::completion::{Completion, Ending};
 use crate::wait::Kind;
 use crate::{GaveUp, Limit};
 use std::collections::BTreeMap;
+use std::ptr;
 use std::sync::Arc;
 
 /// The last of the threads that are waited for has ended.
@@ -134,10 +135,15 @@ impl Registry {
     /// A thread is about to tell of its end, or could not be started.
     pub(crate) fn leave(&self, record: &Record) {
         let mut state = self.state.lock();
+        if !state.has(record) {
+            return;
+        }
         let gone = state.live.remove(&record.id.as_u64());
-        if gone.is_some() && record.is_waited_for() {
+        if record.is_waited_for() {
             self.one_less(state);
         }
+        // With nothing locked.
+        drop(gone);
     }
 
     /// The first thread, if it is known.
@@ -216,6 +222,11 @@ impl Registry {
 }
 
 impl State {
+    fn has(&self, record: &Record) -> bool {
+        let live = self.live.get(&record.id.as_u64());
+        live.is_some_and(|live| ptr::eq(&**live, record))
+    }
+
     fn new_record(&mut self, origin: Origin, is_daemon: bool, name: &str) -> Record {
         self.last_id += 1;
         Record::new(self.last_id, origin, is_daemon, name)
@@ -235,9 +246,11 @@ struct Aside<'r>(Option<&'r Registry>);
 #[allow(dead_code, reason = "for the end of the program")]
 impl Aside<'_> {
     fn step(registry: &Registry) -> Aside<'_> {
-        let counts = current::record().is_some_and(|record| record.is_waited_for());
+        let current = current::record().filter(|record| record.is_waited_for());
+        let state = registry.state.lock();
+        let counts = current.is_some_and(|record| state.has(&record));
         if counts {
-            registry.one_less(registry.state.lock());
+            registry.one_less(state);
         }
         Aside(counts.then_some(registry))
     }
@@ -248,5 +261,64 @@ impl Drop for Aside<'_> {
         if let Some(registry) = self.0 {
             registry.state.lock().awaited += 1;
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_is_waited_for() {
+        let registry = Registry::new();
+        let daemon = registry.enter(true, "daemon").unwrap();
+        let foreign = registry.enter_foreign(|number| format!("Dummy-{number}"));
+        let main = registry.enter_main("main", 7);
+        assert!(
+            Arc::ptr_eq(&main, &registry.enter_main("main", 0)),
+            "there is one"
+        );
+        assert_eq!(&*foreign.name(), "Dummy-2");
+        assert_eq!(registry.count(), 3);
+        let worker = registry.enter(false, "worker").unwrap();
+        let gave_up = registry.wait_for_non_daemons(Duration::ZERO);
+        assert_eq!(gave_up, Err(GaveUp::TimedOut));
+        let late = registry
+            .enter(false, "late")
+            .expect("that has changed nothing");
+        assert!(!registry.is_exiting());
+        registry.begin_exit();
+        assert!(registry.is_exiting());
+        registry.leave(&worker);
+        registry.leave(&worker);
+        assert!(registry.wait_for_non_daemons(Duration::ZERO).is_err());
+        registry.leave(&late);
+        assert_eq!(registry.wait_for_non_daemons(Duration::ZERO), Ok(()));
+        assert!(registry.enter(false, "too late").is_err());
+        assert!(registry.enter(true, "too late").is_err());
+        assert_eq!(registry.wait_for_non_daemons(Duration::ZERO), Ok(()));
+        registry.leave(&daemon);
+        assert_eq!(registry.count(), 2, "the first and the foreign one");
+    }
+
+    #[test]
+    fn two_threads_that_wait_for_all_do_not_wait_for_each_other() {
+        let registry = Arc::new(Registry::new());
+        let waiters = [0, 1].map(|_| registry.enter(false, "waits").unwrap());
+        let waiters = waiters.map(|record| {
+            let registry = Arc::clone(&registry);
+            std::thread::spawn(move || {
+                current::begin(&record);
+                registry.wait_for_non_daemons(LIMIT).unwrap();
+                registry.leave(&record);
+            })
+        });
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert_eq!(registry.state.lock().awaited, 0);
     }
 }
