@@ -35,11 +35,18 @@ const NOTHING: Part = Part {
 #[cfg(all(unix, not(loom)))]
 static PARTS: [Part; 8] = {
     use crate::exit;
-    use crate::platform::DIRECTORY;
+    use crate::platform::{DIRECTORY, std_passage};
     use crate::thread::registry;
     use crate::wait::time::machine;
     use crate::wait::{deadlock, lot, report};
     [
+        // First, because it lets go in between.
+        Part {
+            hold: std_passage::fork::hold,
+            let_go: std_passage::fork::let_go,
+            forget_others: |_| std_passage::fork::forget_others(),
+            ..NOTHING
+        },
         Part {
             hold: exit::fork::hold,
             let_go: exit::fork::let_go,

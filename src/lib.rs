@@ -19,6 +19,7 @@
 //! | Go's `select`, crossbeam's `select!` | [`select::Select`] |
 //! | Go's `select`, crossbeam's `Select` | [`select::Select`] |
 //! | `threading.Thread` | [`thread::spawn`] |
+//! | `atexit`, what Python does when the main module ends | [`exit`], [`main!`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |

@@ -60,7 +60,9 @@
 //!   A [`Guard`] of the thread that forked ends the child in order, too; leave by `_exit` to avoid that.
 //!
 //! Not covered: futures that were being polled by other threads; anything outside this crate that has locks,
-//! standard output among them; and forks that bypass the C library's `fork`, or are made in signal handlers,
+//! standard output among them, and the standard library where it starts and ends threads (for those of this
+//! crate a fork waits a moment); an inherited [`DelayQueue`](crate::queue::DelayQueue), whose futures nobody wakes; and
+//! forks that bypass the C library's `fork`, or are made in signal handlers,
 //! which might interrupt this crate where it holds what the fork would wait for. Standard library's `Command` is
 //! not affected by any of this. A fork takes longer for it: 10 microseconds where few
 //! different things have been waited for, up to 60.

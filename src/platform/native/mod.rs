@@ -3,6 +3,7 @@
 mod cell;
 #[cfg(any(test, not(all(target_os = "linux", target_pointer_width = "64"))))]
 mod park;
+pub(crate) mod std_passage;
 mod system_thread;
 mod thread;
 mod thread_end;

@@ -1,5 +1,6 @@
 //! A thread as the system sees it: how it starts, its number, its name.
 
+use super::std_passage::through;
 use std::io;
 
 /// Starts a thread that nobody joins; with the system's stack size if that is 0.
@@ -16,8 +17,10 @@ pub(crate) unsafe fn spawn_unchecked<'a>(
     if stack_size > 0 {
         builder = builder.stack_size(stack_size);
     }
-    // SAFETY: the caller's promise; and nothing is returned that could be borrowed.
-    unsafe { builder.spawn_unchecked(f) }.map(drop)
+    through(f, |f| {
+        // SAFETY: the caller's promise; and nothing is returned that could be borrowed.
+        unsafe { builder.spawn_unchecked(|| f.run()) }.map(drop)
+    })
 }
 
 /// The kernel's number for the current thread.

@@ -1,6 +1,7 @@
 //! Who the current thread is, how many run at once, and how to wait a moment without sleeping.
 
 use super::atomic::{AtomicUsize, Ordering};
+use super::std_passage::{has_left, through};
 use super::thread_end;
 use crate::platform::short::ShortLock;
 use std::cell::Cell;
@@ -53,6 +54,7 @@ pub(super) fn thread_ended(id: u32) {
     HAS_ENDED.set(true);
     let gone = DIRECTORY.lock().leave(id);
     drop(gone);
+    has_left();
 }
 
 /// Sleeps for a moment that nobody ends early.
@@ -227,7 +229,7 @@ pub(crate) fn spawn_thread(name: String, f: impl FnOnce() + Send + 'static) -> i
     if !name.is_empty() {
         builder = builder.name(name);
     }
-    builder.spawn(f).map(drop)
+    through(f, |f| builder.spawn(|| f.run()).map(drop))
 }
 
 /// The same checks for each way to sleep.
