@@ -33,14 +33,20 @@ const NOTHING: Part = Part {
 };
 
 #[cfg(all(unix, not(loom)))]
-static PARTS: [Part; 8] = {
+static PARTS: [Part; 11] = {
     use crate::exit;
     use crate::platform::{DIRECTORY, std_passage};
-    use crate::thread::registry;
+    use crate::thread::{local, registry};
     use crate::wait::time::machine;
     use crate::wait::{deadlock, lot, report};
     [
-        // First, because it lets go in between.
+        // Held while a thread is started, which goes through the next.
+        Part {
+            hold: machine::fork::hold_start,
+            let_go: machine::fork::let_go_start,
+            ..NOTHING
+        },
+        // Before all that others may need while it lets go in between.
         Part {
             hold: std_passage::fork::hold,
             let_go: std_passage::fork::let_go,
@@ -64,6 +70,11 @@ static PARTS: [Part; 8] = {
             let_go: machine::fork::let_go,
             forget_others: machine::fork::forget_others,
             tell: machine::fork::tell,
+        },
+        Part {
+            hold: local::table::fork::hold,
+            let_go: local::table::fork::let_go,
+            ..NOTHING
         },
         // The verdict is given with buckets locked, under which entries of the table are read.
         Part {

@@ -9,7 +9,7 @@ mod iter;
 #[cfg(loom)]
 mod modelled;
 mod place;
-mod table;
+pub(crate) mod table;
 
 pub use error::{InitError, LocalError};
 pub use iter::{LocalIntoIter, LocalIter, LocalIterMut, LocalMut, LocalValue};

@@ -16,7 +16,7 @@ mod exit_current;
 mod handle;
 mod info;
 mod inherit;
-mod local;
+pub(crate) mod local;
 mod name;
 mod packet;
 mod panic_hook;

@@ -79,21 +79,27 @@ pub(crate) mod fork {
     use super::timeline;
     use std::sync::atomic::Ordering;
 
-    pub(crate) fn hold() {
+    pub(crate) fn hold_start() {
         HAS_STARTED.hold();
+    }
+
+    pub(crate) fn let_go_start() {
+        // SAFETY: by `hold_start`, in this thread; in the child it is the same thread.
+        unsafe { HAS_STARTED.let_go() };
+    }
+
+    pub(crate) fn hold() {
         timeline().hold();
     }
 
     pub(crate) fn let_go() {
         timeline().let_go();
-        // SAFETY: by `hold`, in this thread; in the child it is the same thread.
-        unsafe { HAS_STARTED.let_go() };
     }
 
     /// In the child, held, for the thread `this`.
     pub(crate) fn forget_others(this: u32) {
         let is_turned = timeline().forget_others(this);
-        // SAFETY: held by this thread, by `hold`.
+        // SAFETY: held by this thread, by `hold_start`.
         unsafe { *HAS_STARTED.get() = is_turned };
         IS_KNOWN.store(is_turned, Ordering::Relaxed);
     }
