@@ -145,7 +145,7 @@ fn a_storm_neither_ends_nor_stretches_a_wait_with_a_deadline() {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let thread = thread::spawn(move || wait.recv().is_err());
         let joined = times_out(|limit| thread.join_within(limit)).unwrap_err();
-        assert_eq!(joined.why, GaveUp::TimedOut);
+        assert_eq!(joined.why, thread::WaitError::TimedOut);
         drop(go);
         joined.handle.join().unwrap();
     });

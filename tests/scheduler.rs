@@ -16,9 +16,11 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
+type Calls = Arc<Mutex<Vec<Box<dyn FnOnce() + Send>>>>;
+
 /// Keeps what it is given, for the test to call.
-fn kept() -> (Scheduler, Arc<Mutex<Vec<Box<dyn FnOnce() + Send>>>>) {
-    let calls: Arc<Mutex<Vec<_>>> = Arc::default();
+fn kept() -> (Scheduler, Calls) {
+    let calls = Calls::default();
     let its = Arc::clone(&calls);
     (
         Scheduler::on(move |call| its.lock().unwrap().push(call)),

@@ -88,7 +88,7 @@ fn the_first_ctrl_c_cancels() {
             assert_eq!(waiters.0.join().unwrap(), Err(GaveUp::Cancelled));
             assert_eq!(waiters.1.join().unwrap(), Err(GaveUp::Cancelled));
             assert_eq!(waiters.2.join().unwrap(), Err(GetError::Cancelled));
-            assert_eq!(waiters.3.join().unwrap(), GaveUp::Cancelled);
+            assert_eq!(waiters.3.join().unwrap(), thread::WaitError::Cancelled);
             drop(held);
         });
         assert!(

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 ///
 /// By the clock that the thread is on: a [`ManualClock`](super::ManualClock) ends it when that says so. To sleep
 /// until something happens or a time has passed, wait for that within a limit;
-/// [`CancelToken::wait_within`] is a sleep that can be ended.
+/// [`CancelToken::wait_within`](crate::CancelToken::wait_within) is a sleep that can be ended.
 pub fn sleep(duration: Duration) {
     sleep_at_most(&Limit::from(duration));
 }

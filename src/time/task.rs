@@ -259,9 +259,15 @@ mod tests {
     #[test]
     fn a_timer_takes_64_bytes_beyond_what_its_function_has_captured() {
         let word = 7_usize;
-        assert_eq!(taken(&move || drop([word])), 64 + size_of::<usize>());
+        assert_eq!(
+            taken(&move || drop(Box::new(word))),
+            64 + size_of::<usize>()
+        );
         let words = [7_usize; 5];
-        assert_eq!(taken(&move || drop([words])), 64 + size_of_val(&words));
+        assert_eq!(
+            taken(&move || drop(Box::new(words))),
+            64 + size_of_val(&words)
+        );
         // A pointer's worth for what it may return.
         assert_eq!(taken(&|| ()), 64 + size_of::<usize>());
     }

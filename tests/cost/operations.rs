@@ -196,17 +196,19 @@ pub const ALONE: &[Row<Operation>] = &[
 ];
 
 /// Operations that need memory, but so many times and no more, and no system call.
-pub const ALLOCATING: &[(&str, usize, fn() -> Operation)] = &[
+pub const ALLOCATING: &[Row<(usize, Operation)>] = &[
     // What was set first is what the thread sleeps for.
-    ("Timer::after, reset, cancel", 1, || {
-        Box::new(|| {
+    ("Timer::after, reset, cancel", || {
+        let operation = || {
             let timer = Timer::after(HOUR, || ());
             assert!(timer.reset(2 * HOUR));
             assert!(timer.cancel().is_prevented());
-        })
+        };
+        (1, Box::new(operation))
     }),
-    ("sleep_async, dropped", 1, || {
-        Box::new(|| assert!(poll(pin!(sleep_async(HOUR)), Waker::noop()).is_pending()))
+    ("sleep_async, dropped", || {
+        let operation = || assert!(poll(pin!(sleep_async(HOUR)), Waker::noop()).is_pending());
+        (1, Box::new(operation))
     }),
 ];
 
@@ -359,6 +361,8 @@ pub const WAITS: &[Row<Wait>] = &[
         }
     }),
     ("Timer", || {
+        // Who rings for it has a number.
+        latchwork::debug::current_thread();
         let clock = ManualClock::new();
         let timer = clock.run(|| Timer::after(HOUR, || ()));
         Wait {

@@ -40,6 +40,9 @@ struct State {
     /// The tick that was turned to last.
     now: u64,
     sleeper: Option<Sleeper>,
+    /// Who turns the wheel wakes up at this tick at the latest, though what was set for it may have been taken out
+    /// since: else whoever sets and takes out in turn would wake it each time.
+    horizon: u64,
     /// Nobody turns the wheel any more, and nothing is set.
     is_stopped: bool,
     /// The thread that turns it.
@@ -83,6 +86,7 @@ impl Timeline {
                 wheel: Wheel::new(),
                 now: 0,
                 sleeper: None,
+                horizon: u64::MAX,
                 is_stopped: false,
                 turner: None,
                 stoppers: SmallVec::new(),
@@ -227,7 +231,14 @@ impl Timeline {
                 Poll::Until(tick) => tick,
                 Poll::Never => u64::MAX,
             };
-            state.sleeper = sleep.map(|decision| Sleeper { decision, until });
+            let until = match sleep {
+                None => until,
+                Some(decision) => {
+                    let until = state.next_horizon(until);
+                    state.sleeper = Some(Sleeper { decision, until });
+                    until
+                }
+            };
             return self.instant(until).map_or(Turn::Never, Turn::Until);
         }
     }
@@ -385,9 +396,19 @@ impl Timeline {
 }
 
 impl State {
+    /// Until when to sleep if there is nothing to do before `next`.
+    fn next_horizon(&mut self, next: u64) -> u64 {
+        if self.horizon <= self.now {
+            self.horizon = u64::MAX;
+        }
+        self.horizon = self.horizon.min(next);
+        self.horizon
+    }
+
     /// Wakes the sleeper if an alarm at `tick` is earlier than what it sleeps for. One who is woken asks again,
     /// so nobody else need wake it.
     fn rouse(&mut self, tick: u64) -> Option<Wake> {
+        self.horizon = self.horizon.min(tick);
         let sleeper = self
             .sleeper
             .as_ref()

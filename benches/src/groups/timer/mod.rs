@@ -40,20 +40,8 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
                 set_then_cancel(&Heap::new(), many)
             })
             .peer("std thread each (500)", || set_then_cancel(&Threads, 500)),
-        Workload::new("set and cancelled in turn, 1000 standing", &[CPU, WALL])
-            .ours(with_standing(Ours, sample))
-            .peer(
-                "tokio spawn(sleep)+abort",
-                with_standing(Tokio::new(), sample),
-            )
-            .peer(
-                "tokio DelayQueue task",
-                with_standing(TokioDelayQueue::new(), sample),
-            )
-            .peer(
-                "BinaryHeap+Condvar thread",
-                with_standing(Heap::new(), sample),
-            ),
+        in_turn(STANDING, sample),
+        in_turn(0, sample),
         lateness("idle", 0, late, spread),
         lateness("busy", 2, late, spread),
     ]
@@ -112,11 +100,33 @@ fn set_then_cancel<T: Timers>(timers: &T, many: usize) -> [f64; 3] {
     ]
 }
 
-/// With others that are set and stay.
-fn with_standing<T: Timers>(timers: T, sample: Duration) -> impl FnMut() -> [f64; 2] {
+/// With so many others that are set and stay.
+fn in_turn(standing: usize, sample: Duration) -> Workload {
+    let name = format!("set and cancelled in turn, {standing} standing");
+    Workload::new(name, &[CPU, WALL])
+        .ours(with_standing(Ours, standing, sample))
+        .peer(
+            "tokio spawn(sleep)+abort",
+            with_standing(Tokio::new(), standing, sample),
+        )
+        .peer(
+            "tokio DelayQueue task",
+            with_standing(TokioDelayQueue::new(), standing, sample),
+        )
+        .peer(
+            "BinaryHeap+Condvar thread",
+            with_standing(Heap::new(), standing, sample),
+        )
+}
+
+fn with_standing<T: Timers>(
+    timers: T,
+    standing: usize,
+    sample: Duration,
+) -> impl FnMut() -> [f64; 2] {
     move || {
         let mut random = 1;
-        let standing: Vec<_> = (0..STANDING)
+        let standing: Vec<_> = (0..standing)
             .map(|_| timers.set(delay(&mut random), || ()))
             .collect();
         timers.settle();
