@@ -16,9 +16,13 @@
 //! | `queue.Queue`, a channel | [`queue::Queue`] |
 //! | `LifoQueue`, `PriorityQueue`, `SimpleQueue` | [`queue::LifoQueue`], [`queue::PriorityQueue`], [`queue::SimpleQueue`] |
 //! | Java's `DelayQueue`, `sched` | [`queue::DelayQueue`] |
-//! | Go's `select`, crossbeam's `select!` | [`select::Select`] |
 //! | Go's `select`, crossbeam's `Select` | [`select::Select`] |
-//! | `threading.Thread` | [`thread::spawn`] |
+//! | `threading.Thread` | [`thread::spawn`], [`thread::Builder`] |
+//! | `threading.local`, `thread_local!` | [`thread::Local`] |
+//! | `contextvars` | [`thread::ContextVar`] |
+//! | `threading.Timer`, `sched`, tokio's `time` | [`time::Timer`], [`time::Scheduler`], [`time::timeout`] |
+//! | `atexit`, the end of the interpreter | [`exit`], [`main!`] |
+//! | `KeyboardInterrupt` | `signals::ctrl_c` (feature `signals`, Unix) |
 //! | `atexit`, what Python does when the main module ends | [`exit`], [`main!`] |
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
