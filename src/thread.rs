@@ -6,6 +6,7 @@
 use crate::panic::{Panicked, catch};
 use crate::platform::{Mutex, spawn_thread, thread_id};
 use crate::sync::completion::{Completion, Ending, worker_at};
+use crate::wait::time::Clock;
 use crate::wait::{Kind, Request};
 use crate::{GaveUp, Limit};
 use std::error::Error;
@@ -80,7 +81,9 @@ pub fn spawn_named<T: Send + 'static>(
         ended: Completion::new(),
     });
     let its = Arc::clone(&shared);
+    let clock = Clock::current();
     spawn_thread(name, move || {
+        let _on_it = clock.enter();
         its.ended.is_up_to(thread_id());
         // The function, with all it captured, is gone before the outcome is there.
         let outcome = catch(f);
