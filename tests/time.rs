@@ -249,6 +249,13 @@ fn a_delay_queue_goes_by_the_clock() {
             let both = [first.unwrap().item, getter.join().unwrap()];
             assert_eq!(both, ["soon", "late"]);
         });
+        queue.put(Delayed::after(HOUR, "never")).unwrap();
+        drop(task);
+        let waiting = pending(queue.get_async());
+        assert_eq!(clock.armed(), 1, "for who waits");
+        drop(waiting);
+        drop(queue);
+        assert_eq!(clock.armed(), 0, "nothing rings for a queue that is gone");
     });
 }
 
