@@ -52,7 +52,7 @@ fn functions_are_called_where_it_says() {
                 .iter()
                 .all(|name| name.is_some_and(|name| name.starts_with("own")))
         );
-        let here = Scheduler::new().after(Duration::ZERO, name);
+        let here = Scheduler::new().after(Duration::from_secs(3600), name);
         assert!(
             matches!(here.join(), Err(TimerError::Cancelled)),
             "dropped at once"
@@ -253,5 +253,37 @@ fn under_load() {
         scheduler.join();
         let all = called.load(Ordering::Relaxed) + prevented.into_inner();
         assert_eq!((all, scheduler.pending()), (2 * EACH, 0));
+    });
+}
+
+/// What calls the functions may go away in the thread that rings, and panic or wait for a timer as it does.
+#[test]
+fn the_end_of_what_calls_them_holds_up_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            let other = Scheduler::new();
+            let timer = other.after(Duration::from_millis(1), || ());
+            timer.join().unwrap();
+            panic!("a bomb, on purpose");
+        }
+    }
+    watchdog(LIMIT, "what_calls_them_ends", || {
+        let bomb = Bomb;
+        let (called, go_on) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let its = (Arc::clone(&called), Arc::clone(&go_on));
+        let scheduler = Scheduler::on(move |call| {
+            let _its_own = &bomb;
+            call();
+            its.0.set();
+            its.1.wait();
+        });
+        drop(scheduler.after(Duration::ZERO, || ()));
+        called.wait();
+        drop(scheduler);
+        go_on.set();
+        let other = Scheduler::new();
+        let timer = other.after(Duration::from_millis(1), || 1);
+        assert_eq!(timer.join_within(10 * SECOND).unwrap().unwrap(), 1);
     });
 }

@@ -249,6 +249,13 @@ fn a_delay_queue_goes_by_the_clock() {
             let both = [first.unwrap().item, getter.join().unwrap()];
             assert_eq!(both, ["soon", "late"]);
         });
+        queue.put(Delayed::after(HOUR, "never")).unwrap();
+        drop(task);
+        let waiting = pending(queue.get_async());
+        assert_eq!(clock.armed(), 1, "for who waits");
+        drop(waiting);
+        drop(queue);
+        assert_eq!(clock.armed(), 0, "nothing rings for a queue that is gone");
     });
 }
 
@@ -413,5 +420,140 @@ fn threads_on_different_clocks_meet() {
             assert_eq!(waiter.join().unwrap(), Ok(()));
         });
         assert_eq!(clock.armed(), 0);
+    });
+}
+
+/// Guards that are dropped in another order: the thread is on the last of those that are left.
+#[test]
+fn clocks_are_left_in_any_order() {
+    let clocks = [1, 2, 3].map(|n| {
+        let clock = ManualClock::new();
+        clock.advance(n * HOUR);
+        clock
+    });
+    let [a, b, c] = &clocks;
+    let (on_a, on_b, on_c) = (a.enter(), b.enter(), c.enter());
+    drop(on_b);
+    assert_eq!(time::now(), c.now());
+    drop(on_c);
+    assert_eq!(time::now(), a.now());
+    let on_b = b.enter();
+    drop(on_a);
+    assert_eq!(time::now(), b.now());
+    // Somebody is on a clock, so that this thread has to look at its own.
+    thread::scope(|s| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        s.spawn(move || {
+            c.run(|| {
+                tell.send(()).unwrap();
+                let _ = ended.recv();
+            });
+        });
+        told.recv().unwrap();
+        drop(on_b);
+        assert!(clocks.iter().all(|clock| time::now() < clock.now()));
+        drop(end);
+    });
+}
+
+#[test]
+fn a_thread_begins_on_the_clock_of_who_starts_it() {
+    let clock = ManualClock::new();
+    clock.advance(HOUR);
+    let there = clock.run(|| latchwork::thread::spawn(time::now));
+    assert_eq!(there.join().unwrap(), clock.now());
+    let there = latchwork::thread::spawn(time::now).join().unwrap();
+    assert!(there < clock.now());
+}
+
+/// Destructors of thread-locals may advance clocks, be on one, and set timers.
+#[test]
+fn clocks_in_a_thread_on_its_way_out() {
+    struct Late(ManualClock);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let timer = Timer::after(Duration::ZERO, || 1);
+            self.0.advance(HOUR);
+            self.0.run(|| drop(sleep_async(HOUR)));
+            assert_eq!(timer.join().unwrap(), 1);
+        }
+    }
+    thread_local! {
+        static LATE: std::cell::RefCell<Option<Late>> = const { std::cell::RefCell::new(None) };
+    }
+    watchdog(LIMIT, "on_its_way_out", || {
+        let clock = ManualClock::new();
+        let begin = clock.now();
+        for entered_first in [true, false] {
+            let its = clock.clone();
+            let thread = thread::spawn(move || {
+                let early = entered_first.then(|| its.run(time::now));
+                LATE.set(Some(Late(its.clone())));
+                early.unwrap_or_else(|| its.run(time::now))
+            });
+            thread.join().unwrap();
+        }
+        assert_eq!(clock.now(), begin + 2 * HOUR);
+    });
+}
+
+/// What the clock will never tell never comes.
+#[test]
+fn a_clock_has_an_end() {
+    let clock = ManualClock::new();
+    let _on_it = clock.enter();
+    let year = HOUR * 24 * 365;
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let its = std::sync::Arc::clone(&calls);
+    let timer = Timer::every(100 * year).run(move |_| {
+        its.fetch_add(1, Ordering::Relaxed);
+    });
+    clock.advance(580 * year);
+    assert_eq!(calls.load(Ordering::Relaxed), 5);
+    assert_eq!((clock.armed(), clock.next()), (1, None));
+    let late = std::panic::AssertUnwindSafe(|| clock.advance(10 * year));
+    assert!(std::panic::catch_unwind(late).is_err());
+    assert!(timer.cancel().is_prevented());
+}
+
+/// What has been woken, or set, for a deadline is gone with a task that has ended.
+#[test]
+fn a_token_keeps_no_waker() {
+    let token = CancelToken::new();
+    let (waker, wakes) = counting_waker();
+    let mut waiting = Box::pin(token.wait_async());
+    for _ in 0..3 {
+        assert!(poll(waiting.as_mut(), &waker).is_pending());
+    }
+    let mut left = Box::pin(token.wait_async());
+    assert!(poll(left.as_mut(), &waker).is_pending());
+    drop(left);
+    token.cancel();
+    assert_eq!(
+        wakes.load(Ordering::SeqCst),
+        1,
+        "once, and not for who has left"
+    );
+}
+
+/// A deadline on a clock that comes to its end while somebody sleeps under it.
+#[test]
+fn the_end_of_a_clock_ends_a_sleep() {
+    watchdog(LIMIT, "the_end_of_a_clock", || {
+        let clock = ManualClock::new();
+        let its = clock.clone();
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiter = thread::spawn(move || {
+            // Without a handle of its own.
+            std::mem::forget(its.enter());
+            drop(its);
+            tell.send(()).unwrap();
+            Event::new().wait_within(HOUR)
+        });
+        told.recv().unwrap();
+        clock.wait_until_armed(1);
+        drop(clock);
+        assert_eq!(waiter.join().unwrap(), Err(GaveUp::TimedOut));
     });
 }

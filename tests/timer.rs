@@ -82,6 +82,7 @@ fn the_past_is_now_and_the_longest_delay_is_never() {
     let clock = ManualClock::new();
     let _on_it = clock.enter();
     let past = Timer::at(clock.now() - seconds(1), || 1);
+    assert_eq!(clock.next(), Some(clock.now()));
     let zero = Timer::after(Duration::ZERO, || 2);
     let never = Timer::after(Duration::MAX, || 3);
     clock.advance(Duration::ZERO);
@@ -316,6 +317,8 @@ fn it_ends_after_so_many_or_when_a_call_says_so() {
             count();
         }
     });
+    let once = Timer::every(seconds(1000)).times(1).first_after(seconds(1));
+    let once = once.run(|tick| assert_eq!(tick.number(), 0));
     let first_at = clock.now() + seconds(7);
     let until_told = Timer::every(seconds(1)).first_at(first_at).run({
         let count = count();
@@ -328,7 +331,7 @@ fn it_ends_after_so_many_or_when_a_call_says_so() {
     });
     clock.advance(seconds(6));
     assert_eq!(calls.load(Ordering::Relaxed), 3);
-    assert!(three.join().is_ok());
+    assert!(three.join().is_ok() && once.is_finished());
     clock.advance(seconds(100));
     assert_eq!(calls.load(Ordering::Relaxed), 5);
     assert!(until_told.join().is_ok());
@@ -370,15 +373,18 @@ fn one_that_repeats_is_cancelled_from_within() {
     assert_eq!(clock.armed(), 0);
 }
 
+/// Panics as it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a bomb, on purpose");
+    }
+}
+
 /// What was captured and what is returned may panic as it is dropped; that is nobody else's trouble.
 #[test]
 fn bombs_do_no_harm() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("a bomb, on purpose");
-        }
-    }
     let clock = ManualClock::new();
     let _on_it = clock.enter();
     let captured = Bomb;
@@ -386,6 +392,8 @@ fn bombs_do_no_harm() {
     assert_eq!(cancelled.cancel(), Cancel::Prevented);
     let captured = Bomb;
     let called = Timer::after(seconds(1), move || drop(captured));
+    // Nobody takes what it returns, so it is dropped where it was called.
+    drop(Timer::after(seconds(1), || Bomb));
     let next = Timer::after(seconds(1), || 1);
     clock.advance(seconds(1));
     assert!(matches!(called.join(), Err(TimerError::Panicked(_))));
@@ -545,4 +553,119 @@ fn a_dropped_join_lets_it_go_on() {
     let mut waiting = pending(timer.join_async());
     clock.advance(seconds(1));
     assert!(poll(waiting.as_mut(), Waker::noop()).is_ready());
+}
+
+/// One that repeats goes on from where it was moved to.
+#[test]
+fn a_reset_moves_all_that_is_to_come() {
+    let clock = ManualClock::new();
+    let _on_it = clock.enter();
+    let begin = clock.now();
+    let (send, heard) = mpsc::channel();
+    let timer = Timer::every(seconds(10)).run(move |tick| {
+        let now = latchwork::time::now();
+        assert_eq!(tick.scheduled(), now);
+        send.send(((now - begin).as_secs(), tick.missed())).unwrap();
+    });
+    clock.advance(seconds(5));
+    assert!(timer.reset(seconds(20)));
+    clock.advance(seconds(35));
+    assert!(timer.reset(seconds(1)), "earlier, too");
+    clock.advance(seconds(15));
+    timer.cancel();
+    let expected = [(25, 0), (35, 0), (41, 0), (51, 0)];
+    assert_eq!(heard.iter().collect::<Vec<_>>(), expected);
+}
+
+/// Whatever a function leaves behind in the thread that rings, and however late it sets others: the rest ring.
+#[test]
+fn a_function_holds_up_nobody() {
+    watchdog(LIMIT, "a_function_holds_up_nobody", || {
+        let others_ring = || {
+            let other = Timer::after(Duration::from_millis(20), || 1);
+            assert_eq!(other.join_within(seconds(10)).unwrap().unwrap(), 1);
+        };
+        drop(Timer::after(Duration::ZERO, || Bomb));
+        others_ring();
+        let clock = ManualClock::new();
+        let its = clock.clone();
+        let forgets = move || std::mem::forget(its.enter());
+        Timer::after(Duration::ZERO, forgets).join().unwrap();
+        others_ring();
+        // Each sets the next for an instant that has passed.
+        fn again(goes_on: Arc<Event>, at: Instant) {
+            if !goes_on.is_set() {
+                drop(Timer::at(at, move || again(goes_on, at)));
+            }
+        }
+        let enough = Arc::new(Event::new());
+        again(Arc::clone(&enough), Instant::now());
+        others_ring();
+        enough.set();
+        let late = Timer::every(Duration::from_millis(1))
+            .misfire(Misfire::CatchUp)
+            .run(|_| thread::sleep(Duration::from_millis(2)));
+        others_ring();
+        late.cancel();
+    });
+}
+
+/// An alarm between two ticks rings with the later one, moved to or set.
+#[test]
+fn never_early_by_the_machines_clock() {
+    watchdog(LIMIT, "never_early", || {
+        for n in 0..400_u64 {
+            let at = Instant::now() + Duration::from_nanos(20_000 + n * 97);
+            let timer = match n % 2 {
+                0 => Timer::at(at, Instant::now),
+                _ => {
+                    let timer = Timer::after(seconds(3600), Instant::now);
+                    assert!(timer.reset_to(at));
+                    timer
+                }
+            };
+            assert!(timer.join().unwrap() >= at);
+        }
+    });
+}
+
+/// What a timer had, and it itself, are gone once it has ended and its handle is.
+#[test]
+fn nothing_of_it_is_left() {
+    let clock = ManualClock::new();
+    let _on_it = clock.enter();
+    for is_cancelled in [false, true] {
+        let returned = Arc::new(());
+        let its = Arc::clone(&returned);
+        let timer = Timer::after(seconds(1), move || its);
+        if is_cancelled {
+            assert_eq!(timer.cancel(), Cancel::Prevented);
+        }
+        clock.advance(seconds(1));
+        drop(timer);
+        assert_eq!(Arc::strong_count(&returned), 1);
+    }
+}
+
+/// The worker of a timer is known while it is called: waiting for it is an edge in the wait graph.
+#[test]
+fn who_is_at_work_is_known() {
+    watchdog(LIMIT, "who_is_at_work", || {
+        let (begun, go_on) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let its = (Arc::clone(&begun), Arc::clone(&go_on));
+        let timer = Timer::after(Duration::ZERO, move || {
+            its.0.set();
+            its.1.wait();
+        });
+        begun.wait();
+        thread::scope(|s| {
+            s.spawn(|| timer.wait());
+            // No assertion in between: the thread that rings waits for us.
+            let ours = |wait: &debug::Wait| wait.kind == "Timer" && wait.owner.is_some();
+            while !debug::waits().iter().any(ours) {
+                thread::yield_now();
+            }
+            go_on.set();
+        });
+    });
 }

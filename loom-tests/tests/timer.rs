@@ -150,12 +150,12 @@ fn a_scheduler_cancelled_as_its_timers_ring() {
             let calls = Arc::new(AtomicUsize::new(0));
             let its = calls.clone();
             let scheduler = Scheduler::new();
-            drop(
-                clock.run(|| scheduler.after(SECOND, move || its.fetch_add(1, Ordering::Relaxed))),
-            );
+            let timer =
+                clock.run(|| scheduler.after(SECOND, move || its.fetch_add(1, Ordering::Relaxed)));
             let time = advance(&clock);
             let prevented = scheduler.cancel_all();
             scheduler.join();
+            assert!(timer.is_finished());
             assert_eq!(calls.load(Ordering::Relaxed) + prevented, 1);
             time.join().unwrap();
             assert_eq!((scheduler.pending(), clock.armed()), (0, 0));

@@ -42,12 +42,18 @@ impl Ring for Bell {
     fn lost(_this: Arc<Alarm<Bell>>) {}
 }
 
+/// The calling thread's. It may be the first on the machine's, whatever clock the queue was made on.
+fn started() -> time::Clock {
+    let clock = time::Clock::current();
+    if let Err(error) = clock.start() {
+        panic!("a queue with delays needs a thread, and has got none: {error}");
+    }
+    clock
+}
+
 impl Clock {
     pub(super) fn new() -> Clock {
-        let clock = time::Clock::current();
-        if let Err(error) = clock.start() {
-            panic!("a queue with delays needs a thread, and has got none: {error}");
-        }
+        let clock = started();
         Clock {
             alarm: Arc::new(Alarm::new(Bell {
                 getters: Spot::new(),
@@ -67,10 +73,7 @@ impl Clock {
         let mut set_by = self.set_by.lock();
         set_by.timeline().disarm(&self.alarm);
         if let Some(at) = next() {
-            *set_by = time::Clock::current();
-            // The thread is there since `new`, but in a child that was forked before. If it cannot be had there,
-            // nobody rings.
-            let _ = set_by.start();
+            *set_by = started();
             set_by.timeline().arm(Arc::clone(&self.alarm), at);
         }
     }

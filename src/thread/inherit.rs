@@ -37,6 +37,6 @@ impl Inherited {
     pub(super) fn install(self) -> Option<Entered> {
         // It has no context of its own yet.
         drop(self.context.install());
-        self.clock.enter_driven()
+        self.clock.enter()
     }
 }

@@ -12,8 +12,7 @@ pub enum TimerError {
     Cancelled,
     /// It panicked.
     Panicked(Panicked),
-    /// It was never called: the program's exit had begun, its clock was gone, or the pool that it was given to
-    /// has dropped it.
+    /// It was never called, or not again: its clock was gone, or the pool that it was given to has dropped it.
     Lost,
 }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// Only latchwork's calls go by it; what asks the machine (`Instant::now`, `std::thread::sleep`) does not, and
 /// neither does another process.
 ///
-/// Clones are the same clock. When the last of them is gone, time has come to its end: timers are
+/// Clones are the same clock, and a timer on it whose function has one keeps it. When the last of them is gone, time has come to its end: timers are
 /// [`Lost`](super::TimerError::Lost), and waits with a deadline on it time out.
 ///
 /// # Source
@@ -115,7 +115,15 @@ impl ManualClock {
     }
 
     /// Lets time pass until an instant; one that has passed rings what is due now.
+    ///
+    /// # Panics
+    ///
+    /// If it is 584 years after the clock was made, or later: what is set for then never rings.
     pub fn advance_to(&self, at: Instant) {
+        assert!(
+            self.timeline().can_tell(at),
+            "a time that the clock can tell"
+        );
         let _on_it = self.enter();
         self.timeline().advance(at);
     }
@@ -147,7 +155,7 @@ impl ManualClock {
     }
 
     /// As [`wait_until_armed`](ManualClock::wait_until_armed), at most as long as `limit` says, by the clock that
-    /// the calling thread is on.
+    /// the calling thread is on. Should it be this one, the wait's own deadline is set by it, and counts.
     ///
     /// # Errors
     ///
@@ -173,7 +181,7 @@ impl fmt::Debug for ManualClock {
 
 /// The calling thread is on a [`ManualClock`] until this is dropped.
 pub struct OnClock<'c> {
-    _entered: Entered,
+    _entered: Option<Entered>,
     /// Of this thread, so not to be sent to another.
     _clock: PhantomData<(&'c ManualClock, *const ())>,
 }

@@ -190,7 +190,9 @@ impl<F: FnMut(&Tick) + Send + 'static> Course for Repeated<F> {
     type Output = ();
     const IS_SINGLE: bool = false;
 
-    fn call(mut self) -> Next<Repeated<F>> {
+    fn call(mut self, tick: u64) -> Next<Repeated<F>> {
+        // A reset has moved it, and what is to come with it.
+        self.tick.scheduled = self.clock.timeline().rung_for(tick, self.tick.scheduled);
         (self.f)(&self.tick);
         if self.tick.is_last.get() {
             return Next::End(());

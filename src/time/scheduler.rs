@@ -3,7 +3,8 @@
 use super::task::{Control, Course};
 use super::timer::Single;
 use super::{Every, Place, Timer, now};
-use crate::platform::Mutex;
+use crate::panic::report;
+use crate::platform::{Mutex, spawn_thread};
 use crate::sync::{OwnedWaitToken, WaitGroup};
 use crate::wait::time::{Alarm, Clock};
 use crate::{GaveUp, Limit};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// What a timer's function is handed over as.
 type Call = Box<dyn FnOnce() + Send>;
-type Runner = dyn Fn(Call) + Send + Sync;
+type Runner = Box<dyn Fn(Call) + Send + Sync>;
 
 /// Timers that belong together: called where one says, and called off together.
 ///
@@ -82,7 +83,7 @@ impl Scheduler {
     ///
     /// A call that `run` drops, or that a pool drops which has been shut down, is [`Lost`](super::TimerError::Lost).
     pub fn on(run: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static) -> Scheduler {
-        Scheduler::with(Some(Arc::new(run)))
+        Scheduler::with(Some(Arc::new(Box::new(run))))
     }
 
     fn with(runner: Option<Arc<Runner>>) -> Scheduler {
@@ -126,8 +127,14 @@ impl Scheduler {
     }
 
     /// How many of its timers have not ended.
+    ///
+    /// Looks at each of them.
     pub fn pending(&self) -> usize {
-        self.shared.group.unfinished.count()
+        let has_not_ended =
+            |(alarm, _): &&(Arc<Alarm<dyn Control>>, Clock)| !alarm.body.ended().is_done();
+        self.shared
+            .group
+            .with_all(|all| all.iter().filter(has_not_ended).count())
     }
 
     /// Cancels all of its timers, and says how many calls that has prevented. More can be set afterwards.
@@ -143,7 +150,8 @@ impl Scheduler {
 
     /// Have all of its timers ended?
     pub fn try_join(&self) -> bool {
-        self.shared.group.unfinished.try_wait()
+        // One that has ended may still be about to leave.
+        self.shared.group.unfinished.try_wait() || self.pending() == 0
     }
 
     /// As [`join`](Scheduler::join), at most as long as `limit` says.
@@ -170,7 +178,8 @@ impl Default for Scheduler {
 }
 
 impl Group {
-    fn cancel_all(&self) -> usize {
+    /// Looks at all that have not left, with nothing locked.
+    fn with_all<T>(&self, look: impl FnOnce(&[(Arc<Alarm<dyn Control>>, Clock)]) -> T) -> T {
         let all: Vec<_> = {
             let timers = self.timers.lock();
             let entries = timers.set.values();
@@ -178,13 +187,20 @@ impl Group {
                 .filter_map(|entry| Some((entry.alarm.upgrade()?, entry.clock.clone())))
                 .collect()
         };
+        let seen = look(&all);
+        // They may have ended meanwhile, and this may be the last of them.
+        report("what a timer has returned", || drop(all));
+        seen
+    }
+
+    fn cancel_all(&self) -> usize {
         // With nothing locked: what the functions have captured is dropped here.
         let cancel = |(alarm, clock): &(Arc<Alarm<dyn Control>>, Clock)| {
             let prevents = alarm.body.cancel();
             clock.timeline().disarm(alarm);
             prevents
         };
-        all.iter().filter(|timer| cancel(timer)).count()
+        self.with_all(|all| all.iter().filter(|timer| cancel(timer)).count())
     }
 }
 
@@ -248,7 +264,16 @@ impl Place for Scheduled {
         match place {
             None => call(),
             Some(runner) => {
-                crate::panic::report("what runs a scheduler's timers", || runner(Box::new(call)));
+                let what = "what runs a scheduler's timers";
+                report(what, || runner(Box::new(call)));
+                // The scheduler and its timers may be gone by now. The drop of a pool waits for what it runs, which
+                // may wait for a timer: not in this thread.
+                if let Some(last) = Arc::into_inner(runner) {
+                    report(what, || {
+                        // Without a thread it is dropped here after all.
+                        let _ = spawn_thread(String::new(), move || drop(last));
+                    });
+                }
             }
         }
     }

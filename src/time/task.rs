@@ -40,7 +40,8 @@ pub(super) trait Course: Send + Sized + 'static {
     /// Is it called once?
     const IS_SINGLE: bool;
 
-    fn call(self) -> Next<Self>;
+    /// `tick` is what it was set for, by its clock.
+    fn call(self, tick: u64) -> Next<Self>;
 }
 
 pub(super) enum Next<C: Course> {
@@ -122,12 +123,13 @@ impl<C: Course, P: Place> Task<C, P> {
         let before = self.replace(stage);
         // What had been captured is gone before the end can be seen.
         report("what a timer had captured", || drop(before));
-        self.place.ended();
         self.ended.complete();
+        // After it: whom this wakes finds that the timer has ended.
+        self.place.ended();
     }
 
     /// Calls the function, unless somebody has claimed it before.
-    fn call(this: Arc<Alarm<Task<C, P>>>) {
+    fn call(this: &Arc<Alarm<Task<C, P>>>) {
         let task = &this.body;
         if !task.claim() {
             return;
@@ -138,26 +140,36 @@ impl<C: Course, P: Place> Task<C, P> {
         if C::IS_SINGLE {
             task.ended.is_up_to(thread_id());
         }
-        match catch(|| course.call()) {
+        // SAFETY: whoever is here has what rang, and only the claimer sets it again.
+        let tick = unsafe { this.rung_for() };
+        match catch(|| course.call(tick)) {
             Ok(Next::End(output)) => task.end(Stage::Returned(output)),
             Ok(Next::Again(course, at, clock)) => Task::again(this, course, at, &clock),
             Err(panic) => task.end(Stage::Panicked(Box::new(panic))),
         }
     }
 
-    fn again(this: Arc<Alarm<Task<C, P>>>, course: C, at: Instant, clock: &Clock) {
+    fn again(this: &Arc<Alarm<Task<C, P>>>, course: C, at: Instant, clock: &Clock) {
         let task = &this.body;
         task.replace(Stage::Waiting(course));
         // Before it is armed: it may ring at once. Pairs with the swap of a cancellation that came too late.
         task.is_claimed.swap(false, Ordering::AcqRel);
-        clock.timeline().arm(Arc::clone(&this), at);
+        clock.timeline().arm(Arc::clone(this), at);
         // Relaxed: it was left before that swap, or whoever leaves it now claims for itself.
         if task.is_stopped.load(Ordering::Relaxed) && task.claim() {
             task.end(Stage::Cancelled);
         }
         if task.ended.is_done() {
             // Somebody has prevented it meanwhile and may have found it unarmed.
-            clock.timeline().disarm(&this);
+            clock.timeline().disarm(this);
+        }
+    }
+
+    /// Without the handle this may be the last of it. What the function has returned and what it takes to call it
+    /// are the user's, and a panic as they are dropped must not end the thread that turns the wheel.
+    fn let_go(this: Arc<Alarm<Task<C, P>>>) {
+        if let Some(last) = Arc::into_inner(this) {
+            report("what a timer has returned", || drop(last));
         }
     }
 }
@@ -173,6 +185,7 @@ impl<C: Course, P: Place> Ring for Task<C, P> {
         if this.body.claim() {
             this.body.end(Stage::Lost);
         }
+        Task::let_go(this);
     }
 
     /// A function is called in one process.
@@ -197,7 +210,9 @@ impl<C: Course, P: Place> Due<C, P> {
     }
 
     fn call(mut self) {
-        Task::call(self.0.take().expect("called once"));
+        let task = self.0.take().expect("called once");
+        Task::call(&task);
+        Task::let_go(task);
     }
 }
 

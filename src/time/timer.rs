@@ -291,7 +291,7 @@ impl<R: Send + 'static, F: FnOnce() -> R + Send + 'static> Course for Single<F> 
     type Output = R;
     const IS_SINGLE: bool = true;
 
-    fn call(self) -> Next<Single<F>> {
+    fn call(self, _tick: u64) -> Next<Single<F>> {
         Next::End((self.0)())
     }
 }

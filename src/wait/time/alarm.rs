@@ -90,6 +90,16 @@ impl<B: ?Sized> Alarm<B> {
         &self.front.head
     }
 
+    /// The tick for which it was set when it rang.
+    ///
+    /// # Safety
+    ///
+    /// It has rung, and nobody arms it before this returns.
+    pub(crate) unsafe fn rung_for(&self) -> u64 {
+        // SAFETY: by the caller's promise it is in no wheel, nor put into one meanwhile.
+        unsafe { self.front.head.last_tick() }
+    }
+
     /// The reference that a wheel has.
     pub(super) fn into_wheel(this: Arc<Alarm<B>>) -> *const Head {
         Arc::into_raw(this).cast::<Head>()

@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 thread_local! {
-    /// The one that this thread has entered.
-    static ENTERED: RefCell<Option<Arc<Timeline>>> = const { RefCell::new(None) };
+    /// Those that this thread has entered; it is on the last. One that is left before a later one leaves its place
+    /// empty, and the last place never is.
+    static ENTERED: RefCell<Vec<Option<Arc<Timeline>>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How many threads are on another clock than the machine's. While it is nobody, asking costs one load.
@@ -37,8 +38,8 @@ impl Clock {
             return Clock(None);
         }
         // A thread on its way out is on the machine's.
-        let entered = ENTERED.try_with(|entered| entered.borrow().clone());
-        Clock(entered.unwrap_or_default())
+        let last = ENTERED.try_with(|entered| entered.borrow().last().cloned().flatten());
+        Clock(last.unwrap_or_default())
     }
 
     pub(crate) fn driven(timeline: Arc<Timeline>) -> Clock {
@@ -67,28 +68,47 @@ impl Clock {
         }
     }
 
-    /// As `enter`, for a thread that is on the machine's clock, unless that is this one.
-    pub(crate) fn enter_driven(&self) -> Option<Entered> {
-        self.0.is_some().then(|| self.enter())
-    }
-
-    /// Puts the calling thread on this clock until the result is dropped.
-    pub(crate) fn enter(&self) -> Entered {
-        let before = ENTERED.with(|entered| entered.replace(self.0.clone()));
+    /// Puts the calling thread on this clock until the result is dropped. `None` by the machine's, on which it
+    /// begins, and for a thread on its way out, which stays on that.
+    pub(crate) fn enter(&self) -> Option<Entered> {
+        let timeline = self.0.clone()?;
+        let place = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            entered.push(Some(timeline));
+            entered.len() - 1
+        });
+        let place = place.ok()?;
         ELSEWHERE.fetch_add(1, Ordering::Relaxed);
-        Entered(before)
+        Some(Entered(place))
     }
 }
 
-/// The clock that the thread goes back to.
-pub(crate) struct Entered(Option<Arc<Timeline>>);
+/// Leaves all that the calling thread has entered, and what it has forgotten to leave: whoever rings for everybody
+/// sleeps by the machine's clock, whatever it has called.
+pub(super) fn leave_all() {
+    if ELSEWHERE.load(Ordering::Relaxed) != 0 {
+        // Dropped outside of the cell.
+        let left = ENTERED.try_with(RefCell::take);
+        drop(left);
+    }
+}
+
+/// A place among those that the thread has entered.
+pub(crate) struct Entered(usize);
 
 impl Drop for Entered {
     fn drop(&mut self) {
         // Outside of the cell: a timeline's drop tells its alarms, which may ask for the clock.
-        let last = ENTERED.try_with(|entered| entered.replace(self.0.take()));
+        let left = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            let left = entered.get_mut(self.0).and_then(Option::take);
+            while entered.last().is_some_and(Option::is_none) {
+                entered.pop();
+            }
+            left
+        });
         ELSEWHERE.fetch_sub(1, Ordering::Relaxed);
-        drop(last);
+        drop(left);
     }
 }
 

@@ -9,7 +9,8 @@
 
 use super::alarm::{self, Alarm};
 use super::armed::Armed;
-use super::wheel::{Poll, Wheel};
+use super::clock::leave_all;
+use super::wheel::{Head, Poll, Wheel};
 use crate::platform::{ShortLock, thread_id};
 use crate::wait::decision::{Decision, GRANTED, why};
 use crate::wait::waiter::Wake;
@@ -142,7 +143,7 @@ impl Timeline {
             return unsafe { alarm::lost(head) };
         }
         // SAFETY: not set, so in no wheel; alive by the reference that goes with it.
-        unsafe { state.wheel.insert(head, tick) };
+        unsafe { state.insert(head, tick) };
         let wake = state.rouse(tick);
         let count = self.armed.as_ref().and_then(Armed::add);
         drop(state);
@@ -161,7 +162,7 @@ impl Timeline {
             if !state.wheel.remove(alarm.head()) {
                 return false;
             }
-            state.wheel.insert(Arc::as_ptr(alarm).cast(), tick);
+            state.insert(Arc::as_ptr(alarm).cast(), tick);
         }
         let wake = state.rouse(tick);
         drop(state);
@@ -194,6 +195,14 @@ impl Timeline {
         self.instant(tick)
     }
 
+    /// The instant for which an alarm was set that rang for `tick`: `first`, unless it has been moved.
+    pub(crate) fn rung_for(&self, tick: u64, first: Instant) -> Instant {
+        if self.tick_from(first) == tick {
+            return first;
+        }
+        self.instant(tick).unwrap_or(first)
+    }
+
     /// How many alarms are set, where anybody wants to know.
     pub(crate) fn armed(&self) -> usize {
         self.armed.as_ref().map_or(0, Armed::count)
@@ -208,11 +217,13 @@ impl Timeline {
             .map_or(Ok(()), |armed| armed.wait(count, limit, place))
     }
 
-    /// Rings what is due at `now`, and tells until when there is nothing to do. `sleep`, if there is one, is
-    /// decided when an earlier alarm is set: see [`Timeline::sleep`].
-    fn turn(&self, now: Instant, sleep: Option<&Decision>) -> Turn {
-        let now = self.nanos(now) >> self.grain;
+    /// Rings what is due, and tells until when there is nothing to do. `sleep`, if there is one, is decided when an
+    /// earlier alarm is set: see [`Timeline::turn_and_sleep`].
+    ///
+    /// It asks for the time again and again, because what is called may set what is due at once, without an end.
+    fn turn(&self, now: impl Fn() -> Instant, sleep: Option<&Decision>) -> Turn {
         loop {
+            let now = self.nanos(now()) >> self.grain;
             let mut state = self.state.lock();
             if state.is_stopped {
                 return Turn::Stopped;
@@ -248,7 +259,7 @@ impl Timeline {
     pub(crate) fn turn_and_sleep(&self) -> bool {
         self.state.lock().turner = Some(thread_id());
         let decision = Decision::new();
-        let limit = match self.turn(Instant::now(), Some(&decision)) {
+        let limit = match self.turn(Instant::now, Some(&decision)) {
             Turn::Until(at) => Limit::from(at),
             Turn::Never => Limit::none(),
             Turn::Stopped => {
@@ -257,6 +268,7 @@ impl Timeline {
             }
         };
         let _registered = Registered(self);
+        leave_all();
         decision.sleep(&limit);
         true
     }
@@ -265,7 +277,7 @@ impl Timeline {
     pub(crate) fn advance(&self, to: Instant) {
         let mut now = self.driven_now();
         loop {
-            match self.turn(now, None) {
+            match self.turn(|| now, None) {
                 Turn::Until(next) if next <= to => now = next,
                 // It may be somebody else who has gone on from here.
                 _ if now >= to => return,
@@ -274,13 +286,18 @@ impl Timeline {
         }
     }
 
-    /// The instant of the earliest alarm.
+    /// Is it before the end of what ticks can count? Alarms from there on never ring.
+    pub(crate) fn can_tell(&self, at: Instant) -> bool {
+        self.nanos(at) < u64::MAX
+    }
+
+    /// The instant of the earliest alarm that is ever to ring.
     pub(crate) fn next(&self) -> Option<Instant> {
         let mut state = self.state.lock();
         let now = state.now;
         let tick = state.wheel.earliest()?.max(now);
         drop(state);
-        self.instant(tick)
+        (tick < u64::MAX).then(|| self.instant(tick))?
     }
 
     /// Nothing rings any more, nor can be set: what is set is told that it is lost.
@@ -403,6 +420,16 @@ impl State {
         }
         self.horizon = self.horizon.min(next);
         self.horizon
+    }
+
+    /// One that is late goes behind what is due by now, so that those that are set late for ever hold up nobody.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Wheel::insert`].
+    unsafe fn insert(&mut self, head: *const Head, tick: u64) {
+        // SAFETY: by the caller's promise.
+        unsafe { self.wheel.insert(head, tick, self.now) };
     }
 
     /// Wakes the sleeper if an alarm at `tick` is earlier than what it sleeps for. One who is woken asks again,

@@ -71,6 +71,14 @@ impl Head {
     }
 }
 
+impl Head {
+    /// The tick for which it was set last. Safety: it is in no wheel, and nobody puts it into one meanwhile.
+    pub(super) unsafe fn last_tick(&self) -> u64 {
+        // SAFETY: it is written only as it is put into a wheel.
+        self.tick.with(|tick| unsafe { *tick })
+    }
+}
+
 impl Link {
     /// Safety: the caller has the wheel in whose lists this may be.
     unsafe fn ends(&self) -> Ends {
@@ -136,17 +144,17 @@ impl Wheel {
         Layout::array::<Link>(LISTS).expect("some kilobytes")
     }
 
-    /// Puts an alarm in, to ring at `tick`; at once if that has passed.
+    /// Puts an alarm in, to ring at `tick`; if that is before `now`, behind what is due by then.
     ///
     /// # Safety
     ///
     /// It is in no wheel, and alive until it is taken out or due: the wheel gets a reference to it.
-    pub(super) unsafe fn insert(&mut self, head: *const Head, tick: u64) {
+    pub(super) unsafe fn insert(&mut self, head: *const Head, tick: u64, now: u64) {
         self.armed += 1;
         // SAFETY: alive, by the caller's promise; in no wheel, so nobody else looks.
         unsafe { (*head).tick.with_mut(|its| *its = tick) };
         // SAFETY: as above.
-        unsafe { self.place(head, tick) };
+        unsafe { self.place(head, tick.max(now)) };
     }
 
     /// Takes an alarm out, if it is in: the wheel's reference is the caller's then.
@@ -489,7 +497,7 @@ mod tests {
                         set.push((tick.max(now), all.len()));
                         all.push(Box::new(Head::new()));
                         // SAFETY: it lives as long as the wheel.
-                        unsafe { wheel.insert(&**all.last().unwrap(), tick) };
+                        unsafe { wheel.insert(&**all.last().unwrap(), tick, now) };
                     }
                     Step::Remove(number) => {
                         let Some(head) = all.get(number) else { continue };
@@ -528,7 +536,7 @@ mod tests {
         let all: Vec<Head> = (0..3 * STEPS).map(|_| Head::new()).collect();
         for head in &all {
             // SAFETY: they live as long as the wheel.
-            unsafe { wheel.insert(head, 100) };
+            unsafe { wheel.insert(head, 100, 0) };
         }
         assert_eq!(wheel.poll(99), Poll::Busy);
         // One that is taken out meanwhile does not come.
