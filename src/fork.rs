@@ -33,10 +33,10 @@ const NOTHING: Part = Part {
 };
 
 #[cfg(all(unix, not(loom)))]
-static PARTS: [Part; 11] = {
+static PARTS: [Part; 13] = {
     use crate::exit;
     use crate::platform::{DIRECTORY, std_passage};
-    use crate::thread::{local, registry};
+    use crate::thread::{local, panic_hook, registry, spawn_hook};
     use crate::wait::time::machine;
     use crate::wait::{deadlock, lot, report};
     [
@@ -95,6 +95,16 @@ static PARTS: [Part; 11] = {
             hold: deadlock::fork::hold,
             let_go: deadlock::fork::let_go,
             forget_others: deadlock::fork::forget_others,
+            ..NOTHING
+        },
+        Part {
+            hold: spawn_hook::fork::hold,
+            let_go: spawn_hook::fork::let_go,
+            ..NOTHING
+        },
+        Part {
+            hold: panic_hook::fork::hold,
+            let_go: panic_hook::fork::let_go,
             ..NOTHING
         },
         Part {

@@ -35,6 +35,7 @@ tests![
     a_panic_in_main_ends_in_order_and_keeps_its_status,
     the_status_is_what_was_asked_for,
     whoever_asks_for_the_end_while_it_comes_is_not_waited_for,
+    a_hook_that_asks_for_the_end_does_not_wait_for_others_who_ask,
     the_macro_keeps_what_main_returns,
     threads_started_by_threads_are_waited_for,
     hooks_come_by_priority_and_can_be_taken_back,
@@ -42,6 +43,7 @@ tests![
     a_guard_may_be_in_another_thread,
     an_end_that_gives_up_says_who_is_left,
     pools_refuse_and_finish,
+    a_pool_that_is_built_while_the_end_comes_refuses,
     timers_end_after_the_threads,
     a_daemon_can_be_joined_at_the_end,
     daemons_neither_keep_the_program_nor_crash_its_end,
@@ -110,6 +112,13 @@ fn the_status_is_what_was_asked_for() {
 fn whoever_asks_for_the_end_while_it_comes_is_not_waited_for() {
     for _ in 0..20 {
         assert_eq!(run("many_ask"), ended(7, "a hook\nthe end\n"));
+    }
+}
+
+/// They wait until the hooks have been called, and the hook has the rest done, which waits for them.
+fn a_hook_that_asks_for_the_end_does_not_wait_for_others_who_ask() {
+    for asks in ["a_hook_and_a_thread_ask", "a_hook_and_a_task_ask"] {
+        assert_eq!(run(asks), ended(7, "a hook\nthe end\n"), "{asks}");
     }
 }
 
@@ -194,6 +203,13 @@ fn pools_refuse_and_finish() {
 }
 
 /// T41: a daemon is not frozen at the end, so its join is what it always is.
+/// F36: no pool slips through between its making and its entry.
+fn a_pool_that_is_built_while_the_end_comes_refuses() {
+    for _ in 0..20 {
+        assert_eq!(run("pools_built_late"), ended(0, "0 pools accept\n"));
+    }
+}
+
 fn timers_end_after_the_threads() {
     let lines = [
         "a timer",

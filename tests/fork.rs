@@ -615,3 +615,46 @@ fn what_others_were_in_the_middle_of_never_hangs() {
         assert!(ends[0] > 0, "{ends:?}");
     });
 }
+
+/// Names and hooks are the whole process's, and others may be looking at them while it forks.
+#[test]
+fn names_and_hooks_can_be_used_whatever_others_do_with_them() {
+    watchdog(LIMIT, "names_and_hooks", || {
+        let stop = AtomicBool::new(false);
+        let here = thread::current();
+        thread::scope(|s| {
+            drop(s.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    drop(here.name());
+                }
+            }));
+            drop(s.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    thread::set_panic_hook(|_| ());
+                }
+            }));
+            drop(s.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    thread::on_start(|_| ()).remove();
+                    thread::on_exit(|_| ()).remove();
+                }
+            }));
+            for round in 0..100 {
+                let body = || {
+                    assert_eq!(thread::current().name(), here.name());
+                    drop(thread::take_panic_hook());
+                    thread::on_start(|_| ()).remove();
+                    thread::on_exit(|_| ()).remove();
+                    thread::spawn(|| ()).join().unwrap();
+                };
+                let outcome = in_child(body);
+                if outcome.is_err() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                outcome.unwrap_or_else(|why| panic!("child {round}: {why}"));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        drop(thread::take_panic_hook());
+    });
+}

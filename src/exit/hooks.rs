@@ -26,7 +26,8 @@ pub(super) struct List {
     hooks: BTreeMap<Key, Hook>,
     last: u64,
     is_closed: bool,
-    /// Held by whoever calls them; once more by one of them that asks for the program's end.
+    /// Held by whoever calls them; once more by one of them that asks for the program's end. Free once the list
+    /// is closed.
     turn: Option<Arc<RLock<()>>>,
 }
 
@@ -120,6 +121,9 @@ impl Hooks {
                 limit.check()?;
             }
         }
+        // Nothing is left to be called, so the turn is over, also for a hook that has called this: it goes on to
+        // wait for threads, and they may be waiting for the turn. Guards of outer calls then release nothing.
+        while turn.release().is_ok() {}
         Ok(())
     }
 }

@@ -23,7 +23,8 @@
 //!
 //! Every step is done once. Whoever asks for the end while it is under way helps, or waits for it, and then goes
 //! on; only a thread that is itself waited for is let off: nobody waits for a thread, or a pool's task, that
-//! waits for the program's end. A hook may ask for it, too: what remains is done within that call.
+//! waits for the program's end. A hook may ask for it, too: what remains is done within that call, and others who
+//! have asked do not wait for the rest of that hook.
 //!
 //! # Daemons
 //!

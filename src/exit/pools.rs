@@ -42,7 +42,7 @@ loom::lazy_static! {
     static ref POOLS: Pools = Pools::new();
 }
 
-/// A pool has been built. False if the program is ending: it must accept nothing.
+/// A pool has been built, and can be reached. False if the program is ending: it must accept nothing.
 pub(crate) fn enter(pool: Weak<dyn Pool>) -> bool {
     let mut list = POOLS.0.lock();
     if list.is_shut {

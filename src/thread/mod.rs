@@ -19,11 +19,11 @@ mod inherit;
 pub(crate) mod local;
 mod name;
 mod packet;
-mod panic_hook;
+pub(crate) mod panic_hook;
 pub(crate) mod record;
 pub(crate) mod registry;
 mod scope;
-mod spawn_hook;
+pub(crate) mod spawn_hook;
 mod stack_size;
 
 pub use crate::panic::Panicked;

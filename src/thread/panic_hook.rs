@@ -5,10 +5,11 @@
 
 use super::info::ThreadInfo;
 use crate::panic::{Caught, Panicked, report};
+use crate::platform::Mutex;
 use std::any::Any;
 use std::fmt;
 use std::io::Write as _;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// A panic that has ended a thread.
 #[derive(Clone, Copy)]
@@ -35,7 +36,12 @@ impl fmt::Debug for ThreadPanic<'_> {
 /// What [`set_panic_hook`] takes, once it is shared.
 pub type PanicHook = Arc<dyn Fn(&ThreadPanic<'_>) + Send + Sync>;
 
-static HOOK: RwLock<Option<PanicHook>> = RwLock::new(None);
+#[cfg(not(loom))]
+static HOOK: Mutex<Option<PanicHook>> = Mutex::new(None);
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref HOOK: Mutex<Option<PanicHook>> = Mutex::new(None);
+}
 
 /// Has `hook` called for every panic that ends a thread which this crate has started, instead of
 /// [`default_panic_hook`].
@@ -95,14 +101,13 @@ pub fn default_panic_hook(end: &ThreadPanic<'_>) {
 
 /// What was there is the user's, and dropped by whoever gets it, with nothing locked.
 fn replace(hook: Option<PanicHook>) -> Option<PanicHook> {
-    let mut current = HOOK.write().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut current, hook)
+    std::mem::replace(&mut HOOK.lock(), hook)
 }
 
 /// The current thread has ended in this panic.
 pub(super) fn call(thread: &ThreadInfo, caught: Caught) -> Panicked {
     let panic = caught.describe();
-    let hook = HOOK.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let hook = HOOK.lock().clone();
     let end = ThreadPanic {
         payload: caught.payload(),
         panic: &panic,
@@ -118,4 +123,19 @@ pub(super) fn call(thread: &ThreadInfo, caught: Caught) -> Panicked {
     }
     caught.discard();
     panic
+}
+
+/// It is held while the process forks.
+#[cfg(all(unix, not(loom)))]
+pub(crate) mod fork {
+    use super::HOOK;
+
+    pub(crate) fn hold() {
+        HOOK.hold();
+    }
+
+    pub(crate) fn let_go() {
+        // SAFETY: by `hold`, in this thread; in the child it is the same thread.
+        unsafe { HOOK.let_go() };
+    }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Record {
     pub(super) id: ThreadId,
     pub(super) origin: Origin,
     pub(super) is_daemon: bool,
-    name: Mutex<Arc<str>>,
+    pub(super) name: Mutex<Arc<str>>,
     /// The system's number; 0 while it is unknown.
     native: AtomicU32,
     /// Latchwork's number for it as an owner and a waiter, from its first step on; 0 before.

@@ -2,27 +2,37 @@
 
 use super::info::ThreadInfo;
 use crate::panic::report;
+use crate::platform::{Mutex, const_fn};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 type Hook = Arc<dyn Fn(&ThreadInfo) + Send + Sync>;
 
 /// The hooks of one moment of a thread's life.
 struct Hooks {
-    list: RwLock<Vec<(usize, Hook)>>,
+    list: Mutex<Vec<(usize, Hook)>>,
     /// Its length, so that a program without hooks pays a load.
     count: AtomicUsize,
 }
 
+#[cfg(not(loom))]
 static ON_START: Hooks = Hooks::new();
+#[cfg(not(loom))]
 static ON_EXIT: Hooks = Hooks::new();
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref ON_START: Hooks = Hooks::new();
+    static ref ON_EXIT: Hooks = Hooks::new();
+}
 
 impl Hooks {
-    const fn new() -> Hooks {
-        Hooks {
-            list: RwLock::new(Vec::new()),
-            count: AtomicUsize::new(0),
+    const_fn! {
+        fn new() -> Hooks {
+            Hooks {
+                list: Mutex::new(Vec::new()),
+                count: AtomicUsize::new(0),
+            }
         }
     }
 
@@ -30,7 +40,7 @@ impl Hooks {
         // Only numbers things.
         static LAST: AtomicUsize = AtomicUsize::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.list.lock();
         list.push((number, hook));
         self.count.store(list.len(), Ordering::Relaxed);
         drop(list);
@@ -41,7 +51,7 @@ impl Hooks {
     }
 
     fn remove(&self, number: usize) -> Option<Hook> {
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.list.lock();
         let place = list.iter().position(|(other, _)| *other == number)?;
         let (_, hook) = list.remove(place);
         self.count.store(list.len(), Ordering::Relaxed);
@@ -55,7 +65,7 @@ impl Hooks {
         if self.count.load(Ordering::Relaxed) == 0 {
             return Vec::new();
         }
-        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.lock();
         list.iter().map(|(_, hook)| Arc::clone(hook)).collect()
     }
 }
@@ -146,4 +156,23 @@ fn call(what: &str, hook: Hook, thread: &ThreadInfo) {
         // Its last use may be here, if it has been removed.
         drop(hook);
     });
+}
+
+/// They are held while the process forks.
+#[cfg(all(unix, not(loom)))]
+pub(crate) mod fork {
+    use super::{ON_EXIT, ON_START};
+
+    pub(crate) fn hold() {
+        ON_START.list.hold();
+        ON_EXIT.list.hold();
+    }
+
+    pub(crate) fn let_go() {
+        // SAFETY: by `hold`, in this thread; in the child it is the same thread.
+        unsafe {
+            ON_EXIT.list.let_go();
+            ON_START.list.let_go();
+        }
+    }
 }

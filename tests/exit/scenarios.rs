@@ -1,5 +1,6 @@
 //! The programs that end.
 
+use latchwork::debug;
 use latchwork::executor::ThreadPoolExecutor;
 use latchwork::exit::{self, Guard};
 use latchwork::queue::{DelayQueue, Delayed, Queue};
@@ -48,6 +49,11 @@ pub fn play(scenario: &str) -> ExitCode {
         }
         "code_in_a_task" => code_in_a_task(),
         "many_ask" => many_ask(),
+        "a_hook_and_a_thread_ask" => a_hook_and_another_ask(start),
+        "a_hook_and_a_task_ask" => a_hook_and_another_ask(|asks| {
+            let pool = POOL.get_or_init(|| ThreadPoolExecutor::new(1));
+            drop(pool.spawn(asks));
+        }),
         "macro_unit" => by_macro::unit::main(),
         "macro_result" => return by_macro::result::main().report(),
         "macro_code" => return by_macro::code::main().report(),
@@ -79,6 +85,7 @@ pub fn play(scenario: &str) -> ExitCode {
             endless(Arc::new(Event::new()));
         }
         "pools" => pools(),
+        "pools_built_late" => pools_built_late(),
         "timers" => timers(),
         "join_a_daemon" => join_a_daemon(),
         "daemons" => daemons(),
@@ -217,6 +224,41 @@ fn many_ask() {
     }
     together.wait().unwrap();
     exit::exit(7);
+}
+
+fn pools_built_late() {
+    let has_ended = AtomicUsize::new(0);
+    let building = Event::new();
+    std::thread::scope(|s| {
+        let builder = s.spawn(|| {
+            let mut pools = Vec::new();
+            while has_ended.load(Ordering::Acquire) == 0 {
+                pools.push(ThreadPoolExecutor::new(1));
+                building.set();
+            }
+            let accept = pools.iter().filter(|pool| pool.spawn(|| ()).is_ok());
+            println!("{} pools accept", accept.count());
+        });
+        building.wait();
+        exit::shutdown();
+        has_ended.store(1, Ordering::Release);
+        builder.join().unwrap();
+    });
+}
+
+fn a_hook_and_another_ask(run: fn(fn())) {
+    let _guard = Guard::new();
+    say_at_end();
+    exit::at_exit(move || {
+        println!("a hook");
+        run(|| exit::exit(7));
+        // The other one waits for the hooks.
+        while debug::waits().iter().all(|wait| wait.kind != "Lock") {
+            thread::yield_now();
+        }
+        exit::exit(7);
+    })
+    .unwrap();
 }
 
 mod by_macro {

@@ -132,6 +132,10 @@ impl exit::pools::Pool for Pool {
             while let Some(job) = state.pending.pop_front() {
                 drop(state);
                 report("what a task left behind", || job.run());
+                if self.is_left_behind() {
+                    // As in `work`.
+                    return Ok(());
+                }
                 state = self.state.lock();
             }
             state.aside += 1;
@@ -236,30 +240,32 @@ impl Builder {
     pub fn build(self) -> ThreadPoolExecutor {
         static POOLS: AtomicUsize = AtomicUsize::new(0);
         let number = POOLS.fetch_add(1, Ordering::Relaxed);
-        let pool = Arc::new_cyclic(|pool: &Weak<Pool>| {
-            let accepts = exit::pools::enter(pool.clone());
-            Pool {
-                prefix: self
-                    .prefix
-                    .unwrap_or_else(|| format!("ThreadPoolExecutor-{number}")),
-                max_workers: self.max_workers.map_or_else(
-                    || (crate::platform::cpus() + 4).min(MOST_BY_DEFAULT),
-                    NonZeroUsize::get,
-                ),
-                generation: forked::generation(),
-                state: Lock::new(State {
-                    pending: VecDeque::new(),
-                    idle: 0,
-                    workers: 0,
-                    started: 0,
-                    aside: 0,
-                    is_shut: !accepts,
-                    was_drained: false,
-                }),
-                work: Condition::new(),
-                ended: Condition::new(),
-            }
+        let pool = Arc::new(Pool {
+            prefix: self
+                .prefix
+                .unwrap_or_else(|| format!("ThreadPoolExecutor-{number}")),
+            max_workers: self.max_workers.map_or_else(
+                || (crate::platform::cpus() + 4).min(MOST_BY_DEFAULT),
+                NonZeroUsize::get,
+            ),
+            generation: forked::generation(),
+            state: Lock::new(State {
+                pending: VecDeque::new(),
+                idle: 0,
+                workers: 0,
+                started: 0,
+                aside: 0,
+                is_shut: false,
+                was_drained: false,
+            }),
+            work: Condition::new(),
+            ended: Condition::new(),
         });
+        // Whole by now: the program's end does not find one that is still being made.
+        let entered: Weak<Pool> = Arc::downgrade(&pool);
+        if !exit::pools::enter(entered) {
+            pool.state.lock().is_shut = true;
+        }
         ThreadPoolExecutor { pool }
     }
 }

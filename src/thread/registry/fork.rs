@@ -12,17 +12,34 @@ use std::sync::Arc;
 
 pub(crate) fn hold() {
     REGISTRY.state.hold();
+    hold_name();
 }
 
 pub(crate) fn let_go() {
+    let_go_name();
     // SAFETY: by `hold`, in this thread; in the child it is the same thread.
     unsafe { REGISTRY.state.let_go() };
+}
+
+/// The name of the thread that forks, which the child will ask for, while others may be asking, too.
+fn hold_name() {
+    if let Some(here) = current::record() {
+        here.name.hold();
+    }
+}
+
+fn let_go_name() {
+    if let Some(here) = current::record() {
+        // SAFETY: by `hold_name`, in this thread; in the child it is the same thread.
+        unsafe { here.name.let_go() };
+    }
 }
 
 /// In the child, held.
 pub(crate) fn forget_others() {
     // SAFETY: held by this thread, by `hold`.
     let state = unsafe { &mut *REGISTRY.state.get() };
+    let_go_name();
     let here = current::record();
     let mut others = mem::take(&mut state.live);
     if let Some(here) = &here {
@@ -51,6 +68,8 @@ pub(crate) fn forget_others() {
         state.live.insert(first.id.as_u64(), Arc::clone(&first));
         first
     });
+    // Perhaps another record's.
+    hold_name();
 }
 
 /// In the child, with nothing held: those who did not come along have ended.
