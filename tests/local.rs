@@ -511,10 +511,11 @@ fn a_look_that_ends_the_process_keeps_the_value() {
     match std::env::var(PART).as_deref() {
         Ok("with") => LOCAL.with(|_| ()).and_then(|()| LOCAL.with(exit)),
         Ok("the first with") => LOCAL.with(exit),
-        Ok("with in with") => LOCAL.with(|_| {
+        // Not the first, which has a reference to what it makes.
+        Ok("with in with") => LOCAL.with(|_| ()).and(LOCAL.with(|_| {
             LOCAL.with(|_| LOCAL.with(|_| ()));
             exit(&Tells)
-        }),
+        })),
         Ok("get") => LOCAL.get().map(|value| exit(&value)),
         Ok("neither") => LOCAL.with(|_| ()).map(|()| std::process::exit(0)),
         _ => None,
