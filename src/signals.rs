@@ -8,7 +8,7 @@
 //! somebody who has the list's lock, which the thread takes to look.
 
 use crate::CancelToken;
-use crate::platform::atomic::AtomicBool;
+use crate::platform::atomic::{AtomicBool, Ordering};
 use crate::platform::spawn_thread;
 use crate::sync::Lock;
 use signal_hook::consts::FORBIDDEN;
@@ -57,7 +57,7 @@ pub fn ctrl_c() -> io::Result<CancelToken> {
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a number that is no signal's, and for signals that cannot be waited for (`SIGKILL`,
+/// `InvalidInput` for a number that is no signal's or a real-time signal's, and for signals that cannot be waited for (`SIGKILL`,
 /// `SIGSTOP`, `SIGSEGV`, `SIGILL`, `SIGFPE`); otherwise what the system says when there are no more
 /// descriptors, or threads. Nothing has been changed then.
 ///
@@ -84,8 +84,12 @@ pub fn token_for(signal: i32) -> io::Result<CancelToken> {
         let has_come = Arc::new(AtomicBool::new(false));
         // In the order in which they run: the first signal finds the flag down.
         flag::register_conditional_default(signal, Arc::clone(&has_come))?;
-        flag::register(signal, has_come)?;
+        flag::register(signal, Arc::clone(&has_come))?;
         handle.add_signal(signal)?;
+        // One that came before the line above is the first to the flag, and unknown to the thread.
+        if has_come.load(Ordering::Relaxed) {
+            token.cancel();
+        }
     }
     watch.tokens.push((signal, token.clone()));
     Ok(token)
@@ -107,7 +111,7 @@ pub fn raise_interrupt() -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a number that is no signal's.
+/// `InvalidInput` for a number that is no signal's or a real-time signal's.
 ///
 /// # Source
 ///

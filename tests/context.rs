@@ -55,16 +55,36 @@ fn guards_end_their_own_binding_in_any_order() {
     assert_eq!((NAME.get(), LEVEL.get()), (None, Some(7)));
 }
 
-/// T33: a thread that was given the context sees what was bound, also when that has ended; one that was
-/// not sees nothing.
+/// T33: a thread begins with the context of who has described it, unless that is left; one of std's begins
+/// with none.
+#[test]
+fn a_thread_begins_with_the_context_of_its_parent() {
+    watchdog(LIMIT, "a_thread_begins_with_the_context", || {
+        let look = || (NAME.get(), LEVEL.get());
+        let binding = NAME.bind("parent");
+        let later = thread::Builder::new().build(look);
+        assert_eq!(
+            thread::spawn(look).join().unwrap(),
+            (Some("parent"), Some(7))
+        );
+        assert_eq!(std::thread::spawn(look).join().unwrap(), (None, Some(7)));
+        let without = Context::new().run(|| thread::spawn(look));
+        assert_eq!(without.join().unwrap(), (None, Some(7)));
+        drop(binding);
+        let later = LEVEL.with(8, || later.start()).unwrap();
+        assert_eq!(later.join().unwrap(), (Some("parent"), Some(7)));
+        assert_eq!(look(), (None, Some(7)));
+    });
+}
+
+/// T33: a thread that was given the context sees what was bound, also when that has ended.
 #[test]
 fn a_context_goes_to_another_thread() {
     watchdog(LIMIT, "a_context_goes_to_another_thread", || {
         let binding = NAME.bind("parent");
         let here = Context::current();
-        assert_eq!(thread::spawn(|| NAME.get()).join().unwrap(), None);
         let (release, wait) = mpsc::channel::<()>();
-        let child = thread::spawn(move || {
+        let child = std::thread::spawn(move || {
             here.run(|| {
                 let _ = wait.recv();
                 let seen = NAME.get();

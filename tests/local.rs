@@ -492,6 +492,46 @@ fn a_reference_outlives_the_end_of_the_values() {
     });
 }
 
+/// T128: who ends the process while it looks, its own thread-locals being destroyed thereby, keeps what it
+/// looks at: it may have been lent to other threads, which go on.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_look_that_ends_the_process_keeps_the_value() {
+    const PART: &str = "LATCHWORK_TEST_LOOK_AND_EXIT";
+    const DROPPED: i32 = 3;
+    static LOCAL: Local<Tells> = Local::with_init(|| Tells);
+    struct Tells;
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            // SAFETY: it ends the process at once.
+            unsafe { libc::_exit(DROPPED) };
+        }
+    }
+    let exit = |_: &Tells| std::process::exit(0);
+    match std::env::var(PART).as_deref() {
+        Ok("with") => LOCAL.with(|_| ()).and_then(|()| LOCAL.with(exit)),
+        Ok("the first with") => LOCAL.with(exit),
+        // Not the first, which has a reference to what it makes.
+        Ok("with in with") => LOCAL.with(|_| ()).and(LOCAL.with(|_| {
+            LOCAL.with(|_| LOCAL.with(|_| ()));
+            exit(&Tells)
+        })),
+        Ok("get") => LOCAL.get().map(|value| exit(&value)),
+        Ok("neither") => LOCAL.with(|_| ()).map(|()| std::process::exit(0)),
+        _ => None,
+    };
+    watchdog(LIMIT, "a_look_that_ends", || {
+        let parts = ["with", "the first with", "with in with", "get", "neither"];
+        let ends = parts.map(|part| {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", "a_look_that_ends_the_process_keeps_the_value"]);
+            let output = child.env(PART, part).output().unwrap();
+            output.status.code()
+        });
+        assert_eq!(ends, [Some(0), Some(0), Some(0), Some(0), Some(DROPPED)]);
+    });
+}
+
 /// A value whose drop panics ends neither the process nor the other values.
 #[test]
 fn a_drop_that_panics_at_the_end_of_a_thread_goes_no_further() {

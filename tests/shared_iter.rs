@@ -353,3 +353,143 @@ fn items_may_be_cells_and_waiters_are_seen() {
         });
     });
 }
+
+/// What is written to while it is shown may use it.
+#[test]
+fn showing_it_holds_no_lock() {
+    use std::fmt::Write;
+    struct Uses<F>(F);
+    impl<F: FnMut()> Write for Uses<F> {
+        fn write_str(&mut self, _: &str) -> std::fmt::Result {
+            (self.0)();
+            Ok(())
+        }
+    }
+    watchdog(LIMIT, "showing_it_holds_no_lock", || {
+        let shared = SharedIter::new(0..);
+        let takes = || assert!(shared.try_next().is_ok());
+        write!(Uses(takes), "{shared:?}").unwrap();
+        let mut readers = tee(0.., 2);
+        let (shown, mut used) = (readers.pop().unwrap(), readers.pop().unwrap());
+        let takes = || assert!(used.next_within(Duration::ZERO).is_ok());
+        write!(Uses(takes), "{shown:?}").unwrap();
+    });
+}
+
+/// Calls a function when it is dropped, once.
+struct Calls(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call();
+        }
+    }
+}
+
+/// The inner iterator is dropped with nothing locked, and what its drop says in a panic is not added to the
+/// panic that has ended it.
+#[test]
+fn the_drop_of_an_inner_iterator_may_use_the_shared_one() {
+    watchdog(LIMIT, "the_drop_of_an_inner_iterator", || {
+        type Inner = Box<dyn Iterator<Item = u8> + Send>;
+        for panics in [false, true] {
+            static SHARED: Mutex<Option<Arc<SharedIter<Inner>>>> = Mutex::new(None);
+            let (tell, told) = mpsc::channel();
+            let looks = Calls(Some(Box::new(move || {
+                let shared = SHARED.lock().unwrap().take().unwrap();
+                tell.send(shared.try_next()).unwrap();
+                assert!(!panics, "a drop, on purpose");
+            })));
+            let inner: Inner = Box::new(std::iter::from_fn(move || {
+                let _its = &looks;
+                assert!(!panics, "an item, on purpose");
+                None
+            }));
+            let shared = Arc::new(SharedIter::new(inner));
+            *SHARED.lock().unwrap() = Some(Arc::clone(&shared));
+            let ended = shared.try_next();
+            assert_eq!(told.recv().unwrap(), ended, "while it is dropped");
+            match ended {
+                Err(NextError::Panicked(panic)) => assert_eq!(panic.message, "an item, on purpose"),
+                ended => assert!(!panics && ended == Ok(None)),
+            }
+        }
+    });
+}
+
+/// The same of a tee's: what an iterator that has panicked says when it is dropped goes no further.
+#[test]
+fn a_tee_contains_the_drop_of_what_has_panicked() {
+    watchdog(LIMIT, "a_tee_contains_the_drop", || {
+        let bomb = Calls(Some(Box::new(|| panic!("a drop, on purpose"))));
+        let iter = std::iter::from_fn(move || -> Option<u8> {
+            let _its = &bomb;
+            panic!("an item, on purpose")
+        });
+        for ended in tee(iter, 2).iter_mut().map(|it| it.try_next()) {
+            assert!(
+                matches!(ended, Err(NextError::Panicked(it)) if it.message == "an item, on purpose")
+            );
+        }
+    });
+}
+
+/// Items that nobody reads any more are dropped with nothing locked.
+#[test]
+fn the_drop_of_an_item_may_use_a_reader() {
+    watchdog(LIMIT, "the_drop_of_an_item", || {
+        static USED: Mutex<Vec<Tee<Items>>> = Mutex::new(Vec::new());
+        type Items = Box<dyn Iterator<Item = Item> + Send>;
+        struct Item(u8);
+        impl Clone for Item {
+            fn clone(&self) -> Item {
+                Item(self.0)
+            }
+        }
+        impl Drop for Item {
+            fn drop(&mut self) {
+                // The clones of it are dropped meanwhile, and find nobody.
+                let used = USED.try_lock().ok().and_then(|mut used| used.pop());
+                if let Some(mut used) = used {
+                    assert!(used.next_within(Duration::from_secs(5)).is_ok());
+                }
+            }
+        }
+        let items: Items = Box::new((0..9).map(Item));
+        let mut readers = tee(items, 3);
+        let [slow, quick, mut ahead] = [(); 3].map(|()| readers.pop().unwrap());
+        drop((ahead.next(), ahead.next()));
+        drop(quick);
+        USED.lock().unwrap().push(ahead);
+        drop(slow);
+        assert!(USED.lock().unwrap().is_empty(), "nothing was dropped");
+    });
+}
+
+/// Who waits for an item has it when it is there, also if the next one is being made by then.
+#[test]
+fn an_item_comes_while_the_next_is_made() {
+    watchdog(LIMIT, "an_item_comes_while", || {
+        let (go, wait) = mpsc::channel();
+        let (begun, has_begun) = mpsc::channel();
+        let mut readers = tee(
+            std::iter::from_fn(move || {
+                begun.send(()).unwrap();
+                wait.recv().ok()
+            }),
+            2,
+        );
+        let (mut patient, mut quick) = (readers.pop().unwrap(), readers.pop().unwrap());
+        std::thread::scope(|s| {
+            let quick = s.spawn(move || [quick.next(), quick.next(), quick.next()]);
+            has_begun.recv().unwrap();
+            let waits = parked(s, move || patient.next());
+            go.send(1).unwrap();
+            assert_eq!(waits.join().unwrap(), Some(1));
+            go.send(2).unwrap();
+            drop(go);
+            assert_eq!(quick.join().unwrap(), [Some(1), Some(2), None]);
+        });
+    });
+}

@@ -10,9 +10,12 @@ use common::{parked, watchdog};
 use latchwork::queue::{GetError, Queue};
 use latchwork::sync::{Event, Lock};
 use latchwork::{CancelToken, GaveUp, signals, thread};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -213,6 +216,83 @@ fn an_ignored_signal_stays_ignored() {
         };
         let (_, status) = Program::start(NAME, ignore).end();
         assert_eq!(status.code(), Some(7));
+    });
+}
+
+/// Raises a signal in the midst of what allocates.
+struct Raises;
+
+thread_local! {
+    /// After so many allocations.
+    static RAISES_AFTER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Raises = Raises;
+
+// SAFETY: the system's.
+unsafe impl GlobalAlloc for Raises {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if let Ok(Some(left)) = RAISES_AFTER.try_with(Cell::get) {
+            RAISES_AFTER.set(left.checked_sub(1));
+            if left == 0 {
+                // SAFETY: the handlers are those of signal-hook, which allocate nothing.
+                unsafe { libc::raise(signals::SIGUSR1) };
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+/// T22: a signal that comes while its token is being made is either from before or cancels it; none is
+/// taken for the first of two and forgotten.
+#[test]
+fn a_signal_comes_while_its_token_is_made() {
+    const NAME: &str = "a_signal_comes_while_its_token_is_made";
+    const AFTER: &str = "LATCHWORK_TEST_SIGNALS_AFTER";
+    if is_child(NAME) {
+        let [hangup, terminate] =
+            [signals::SIGHUP, signals::SIGTERM].map(|it| signals::token_for(it).unwrap());
+        // So that one that comes earlier ends nothing.
+        signal_hook::flag::register(signals::SIGUSR1, Arc::default()).unwrap();
+        let after = std::env::var(AFTER).unwrap().parse().unwrap();
+        RAISES_AFTER.set(Some(after));
+        let token = signals::token_for(signals::SIGUSR1).unwrap();
+        let has_come = RAISES_AFTER.take().is_none();
+        // Signals are looked for in the order of their numbers, so one that came before has been seen.
+        signals::raise(signals::SIGHUP).unwrap();
+        hangup.wait();
+        signals::raise(signals::SIGTERM).unwrap();
+        terminate.wait();
+        if !token.is_cancelled() {
+            signals::raise(signals::SIGUSR1).unwrap();
+            token.wait();
+        }
+        say(if has_come { "has come" } else { "is over" });
+        std::process::exit(0);
+    }
+    watchdog(LIMIT, NAME, || {
+        for after in 0.. {
+            let program = Program::start(NAME, |command| {
+                command.env(AFTER, after.to_string());
+            });
+            let (said, status) = program.end();
+            assert_eq!(
+                status.code(),
+                Some(0),
+                "after {after} allocations: {status}"
+            );
+            if said == ["is over"] {
+                assert!(after > 5, "only {after} places were tried");
+                break;
+            }
+        }
     });
 }
 

@@ -214,9 +214,11 @@ impl<I: Iterator> Iterator for &SharedIter<I> {
 
 impl<I> fmt::Debug for SharedIter<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is written to is the user's, and may want the lock.
+        let has_ended = self.inner.try_lock().map(|inner| inner.is_none());
         let mut out = f.debug_struct("SharedIter");
-        match self.inner.try_lock() {
-            Some(inner) => out.field("has_ended", &inner.is_none()),
+        match has_ended {
+            Some(has_ended) => out.field("has_ended", &has_ended),
             None => out.field("is_advancing", &true),
         };
         out.field("panicked", &self.panicked()).finish()

@@ -332,12 +332,16 @@ impl<I: Iterator> Drop for Tee<I> {
 
 impl<I: Iterator> fmt::Debug for Tee<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state.lock();
-        let end = state.first + state.buffer.len() as u64;
-        let next = state.readers[self.reader].unwrap_or(end);
+        let (buffered, has_ended) = {
+            let state = self.shared.state.lock();
+            let end = state.first + state.buffer.len() as u64;
+            let next = state.readers[self.reader].unwrap_or(end);
+            (end - next, matches!(state.source, Source::Ended(_)))
+        };
+        // What is written to is the user's, and may want the lock.
         f.debug_struct("Tee")
-            .field("buffered", &(end - next))
-            .field("has_ended", &matches!(state.source, Source::Ended(_)))
+            .field("buffered", &buffered)
+            .field("has_ended", &has_ended)
             .finish()
     }
 }

@@ -18,7 +18,9 @@ use std::sync::Arc;
 ///
 /// It is a static, with a default or without one. [`with`](ContextVar::with) binds a value for as long as a
 /// function runs, [`bind`](ContextVar::bind) for as long as a guard lives; the innermost binding counts. What
-/// is bound is seen in this thread only, until a [`Context`] is carried to another thread or task.
+/// is bound is seen in this thread, in threads that it starts with [`spawn`](super::spawn) or a
+/// [`Builder`](super::Builder) meanwhile, and wherever a [`Context`] is carried. A thread that shall
+/// not inherit is started in an empty one: `Context::new().run(|| spawn(..))`.
 ///
 /// # Cost
 ///

@@ -182,6 +182,17 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
     workloads.extend([
         makers!(
             Workload::new("local access", &[Metric::time("ns/access")]),
+            |L| access(sample, 1, |_| apart::<L>())
+        )
+        .peer("thread_local", move || {
+            access(sample, 1, |_| apart::<Crate>())
+        }),
+        // std's check is made once, before the loop, and the counts are added up in a register.
+        makers!(
+            Workload::new(
+                "local access, in a loop that the compiler sees",
+                &[Metric::time("ns/access")]
+            ),
             |L| access(sample, 1, |_| L::look_at_one())
         )
         .peer("thread_local", move || {
@@ -219,6 +230,12 @@ fn spawn_and_join<T: Threads>(sample: Duration, alive: usize) -> [f64; 2] {
         assert_eq!(sum, alive as u64);
     };
     micros_mean_and_median(sample, round).map(|micros| micros / alive as f64)
+}
+
+/// A look that begins with nothing known, as one in the midst of other code does. The call is in the figure.
+#[inline(never)]
+fn apart<L: Locals>() {
+    L::look_at_one();
 }
 
 /// In a thread of its own, so that nobody has looked before.

@@ -1,6 +1,6 @@
 //! The values of all threads: looked at, changed, or taken.
 //!
-//! A thread may end while another goes through the values. So each comes with a share of its own,, and the
+//! A thread may end while another goes through the values. So each comes with a share of its own, and the
 //! thread's end only takes it out of its place.
 
 use super::place::{Share, Value};

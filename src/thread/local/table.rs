@@ -326,3 +326,13 @@ impl Drop for Name {
         INDEXES.lock().free.push(self.index);
     }
 }
+
+#[cfg(all(test, not(loom), target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_memory_that_the_documentation_says() {
+        assert_eq!(size_of::<Entry>() + size_of::<Held>(), 40);
+    }
+}
