@@ -15,6 +15,7 @@ use latchwork::queue::{DelayQueue, Delayed, PriorityQueue, Queue};
 use latchwork::sync::{Barrier, Condition, Event, Lock, RLock, RwLock, Semaphore};
 use latchwork::time::{Timer, TimerError, sleep_async};
 use latchwork::{CancelToken, GaveUp, Shutdown, thread};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -32,11 +33,24 @@ fn in_child(body: impl FnOnce()) -> Result<(), String> {
         -1 => panic!("{}", std::io::Error::last_os_error()),
         0 => {
             let outcome = catch_unwind(AssertUnwindSafe(body));
+            if let Err(panic) = &outcome {
+                say(panic.as_ref());
+            }
             // SAFETY: ends the child, without running what belongs to its parent.
             unsafe { libc::_exit(i32::from(outcome.is_err())) }
         }
         pid => end_of(pid),
     }
+}
+
+/// What a child's panic said, past libtest's capture, which goes with the child.
+fn say(panic: &(dyn Any + Send)) {
+    let literal = panic.downcast_ref::<&str>().copied();
+    let made = panic.downcast_ref::<String>().map(String::as_str);
+    let said = literal.or(made).unwrap_or("nothing");
+    let line = format!("a child panicked: {said}\n");
+    // SAFETY: reads the line.
+    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
 fn end_of(pid: i32) -> Result<(), String> {

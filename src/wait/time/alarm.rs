@@ -32,7 +32,10 @@ struct Calls {
     /// Safety, of all: what [`Alarm::into_wheel`] returned, once.
     ring: unsafe fn(*const Head),
     lost: unsafe fn(*const Head),
+    /// Those of a fork.
+    #[cfg_attr(any(loom, not(unix)), expect(dead_code, reason = "nothing forks"))]
     left_behind: unsafe fn(*const Head),
+    #[cfg_attr(any(loom, not(unix)), expect(dead_code, reason = "nothing forks"))]
     survives_fork: bool,
 }
 

@@ -4,7 +4,6 @@
 //! process.
 
 use super::Timeline;
-use crate::platform::Mutex;
 use crate::{GaveUp, Limit};
 use std::io;
 
@@ -24,6 +23,7 @@ pub(super) fn timeline() -> &'static Timeline {
 #[cfg(not(loom))]
 mod thread {
     use super::*;
+    use crate::platform::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// Is the thread there, or has it been? Held while it is started.
