@@ -49,10 +49,9 @@ use table::{Key, Leave};
 ///
 /// An access is a look into an array that the thread has, without atomic read-modify-writes, whatever the
 /// number of threads or `Local`s: about what std's `thread_local!` takes, unless the compiler can take
-/// std's checks out of a loop. [`with`](Local::with) is a little faster than the references, which it does
-/// without. The first one in a thread makes an allocation and takes two short locks. Memory: 40 bytes in each
-/// thread that has a value, for this and for each `Local` that is older, and a small entry for the most
-/// threads that lived at the same time.
+/// std's checks out of a loop. The first one in a thread makes an allocation and takes two short locks.
+/// Memory: 40 bytes in each thread that has a value, for this and for each `Local` that is older, and a small
+/// entry for the most threads that lived at the same time.
 ///
 /// # Source
 ///
@@ -150,12 +149,7 @@ impl<T: Send, F: Fn() -> T> Local<T, F> {
     /// Only if `f` or the initialiser does.
     #[inline]
     pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
-        match table::find(&self.key) {
-            // SAFETY: it was found in this thread, so it is in its place (see `table`), and the `Local` is
-            // borrowed.
-            Some(value) => Some(unsafe { Value::look(value.cast(), f) }),
-            None => self.initialised().ok().map(|value| f(&value)),
-        }
+        self.get().map(|value| f(&value))
     }
 }
 

@@ -33,12 +33,10 @@ const LEFT: usize = 1 << (usize::BITS - 1);
 pub(super) struct Value<T> {
     /// Only its thread touches it. Beside the count: `LEFT`.
     references: Cell<usize>,
-    /// Its thread is in a [`look`](Value::look).
-    is_looked_at: Cell<bool>,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `references` and `is_looked_at` are for the value's thread alone. The value is reached by others through a
+// SAFETY: `references` is for the value's thread alone. The value is reached by others through a
 // `LocalValue`, which asks for `T: Sync`, or a `LocalMut`, which comes from `&mut Local`; and whoever has the
 // last share drops it, which takes `T: Send`.
 unsafe impl<T: Send> Send for Value<T> {}
@@ -49,7 +47,6 @@ impl<T> Value<T> {
     pub(super) fn new(value: T) -> Value<T> {
         Value {
             references: Cell::new(0),
-            is_looked_at: Cell::new(false),
             value: UnsafeCell::new(value),
         }
     }
@@ -93,44 +90,14 @@ impl<T> Value<T> {
         }
     }
 
-    /// What `f` makes of it. Looks are in frames of one thread, so the last to begin is the first to end, and
-    /// each leaves the mark as it was: that is less than a count, whose two changes wait for each other.
-    ///
-    /// Safety: called in the value's thread, the value is in its place, and nobody has a `&mut` to it meanwhile.
-    #[inline]
-    pub(super) unsafe fn look<R>(this: NonNull<Value<T>>, f: impl FnOnce(&T) -> R) -> R {
-        // SAFETY: it is in its place, and stays alive while it is marked, see `retire`.
-        let value = unsafe { this.as_ref() };
-        let _look = Look {
-            mark: &value.is_looked_at,
-            before: value.is_looked_at.replace(true),
-        };
-        // SAFETY: by the caller's promise.
-        f(unsafe { value.shared() })
-    }
-
     /// The value's thread ends. It is dropped now, or with the last reference to it: one may be in a
-    /// thread-local of std that is destroyed later. Never, if the thread has ended the process in the midst
-    /// of a look, which it does not come back from: other threads may have been lent what it looks at.
+    /// thread-local of std that is destroyed later.
     fn retire(this: Share<Value<T>>) {
-        let references = this.references.get() + usize::from(this.is_looked_at.get());
+        let references = this.references.get();
         if references != 0 {
             this.references.set(references | LEFT);
             let _ = Share::into_raw(this);
         }
-    }
-}
-
-/// Dropped, it leaves the mark as it was before the look.
-struct Look<'a> {
-    mark: &'a Cell<bool>,
-    before: bool,
-}
-
-impl Drop for Look<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.mark.set(self.before);
     }
 }
 
