@@ -3,6 +3,7 @@
 //! `groups/` says what is measured and with whom, `run` takes the contenders in turn and makes
 //! ratios of their figures, `report` prints and writes them. `instructions` counts instead.
 
+mod allocated;
 mod flow;
 mod groups;
 mod instructions;
@@ -20,6 +21,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: allocated::Counting = allocated::Counting;
 
 const HELP: &str = "\
 latchwork-benches GROUP... [--rounds N] [--sample MS] [--quick] [--only TEXT] [--json FILE]

@@ -130,6 +130,9 @@ pub(crate) fn cpus() -> usize {
     1
 }
 
+/// A modelled sleep has no length.
+pub(crate) fn sleep_exactly(_exactly: bool) {}
+
 pub(crate) fn spin_hint() {
     loom::hint::spin_loop();
 }

@@ -62,14 +62,23 @@ pub(crate) fn nap() {
     std::thread::sleep(std::time::Duration::from_micros(50));
 }
 
-/// From now on the calling thread's sleeps end when they should. Linux lets those of others last 50
-/// microseconds longer, so that several can end at once.
-pub(crate) fn sleep_exactly() {
+/// From now on the calling thread's sleeps end when they should, or not. Linux lets sleeps last 50 microseconds
+/// longer, so that several can end at once.
+#[cfg_attr(not(target_os = "linux"), expect(unused, reason = "Linux can be told"))]
+pub(crate) fn sleep_exactly(exactly: bool) {
     #[cfg(target_os = "linux")]
-    // SAFETY: takes a number, and changes nothing but the calling thread's slack. Should it fail, sleeps are longer.
-    unsafe {
-        libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong)
-    };
+    {
+        thread_local! {
+            static IS_EXACT: Cell<bool> = const { Cell::new(false) };
+        }
+        if IS_EXACT.replace(exactly) != exactly {
+            // In nanoseconds; 0 is what the thread began with.
+            let slack: libc::c_ulong = exactly.into();
+            // SAFETY: takes a number, and changes nothing but the calling thread's slack. Should it fail,
+            // sleeps are as long as others'.
+            unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack) };
+        }
+    }
 }
 
 /// The name of a living thread that has one, or of one that did not come along when this process was forked.

@@ -44,7 +44,6 @@ mod thread {
         let mut has_started = HAS_STARTED.lock();
         if !*has_started {
             crate::platform::spawn_thread("latchwork-timer".to_owned(), || {
-                crate::platform::sleep_exactly();
                 while timeline().turn_and_sleep() {}
             })?;
             *has_started = true;

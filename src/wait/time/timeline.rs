@@ -11,7 +11,7 @@ use super::alarm::{self, Alarm};
 use super::armed::Armed;
 use super::clock::leave_all;
 use super::wheel::{Head, Poll, Wheel};
-use crate::platform::{ShortLock, thread_id};
+use crate::platform::{ShortLock, sleep_exactly, thread_id};
 use crate::wait::decision::{Decision, GRANTED, why};
 use crate::wait::waiter::Wake;
 use crate::{GaveUp, Limit};
@@ -25,6 +25,10 @@ use std::time::{Duration, Instant};
 const MACHINE: u32 = 12;
 /// A clock that a test drives is exact.
 const DRIVEN: u32 = 0;
+
+/// Whoever sleeps for less than this may do so a little longer. It wakes up thousands of times a second, and if it
+/// took every single one it would be put behind others, for milliseconds, where they want the processor.
+const SHORT_SLEEP: Duration = Duration::from_millis(1);
 
 pub(crate) struct Timeline {
     /// Tick 0.
@@ -269,6 +273,8 @@ impl Timeline {
         };
         let _registered = Registered(self);
         leave_all();
+        let is_long = |at: Instant| at.saturating_duration_since(Instant::now()) >= SHORT_SLEEP;
+        sleep_exactly(limit.deadline().is_none_or(is_long));
         decision.sleep(&limit);
         true
     }

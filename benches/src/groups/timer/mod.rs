@@ -2,6 +2,7 @@
 
 mod kinds;
 
+use crate::allocated::allocated_by;
 use crate::run::{Figures, Metric, Workload};
 use crate::work::{Waits, spin, steps};
 use kinds::{Heap, Ours, Threads, Timers, Tokio, TokioDelayQueue};
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 /// Of the whole process: who rings may be busy with what others have set and cancelled.
 const CPU: Metric = Metric::time("cpu ns/set+cancel, all threads");
 const WALL: Metric = Metric::time("ns/set+cancel").shown();
-const BYTES: Metric = Metric::time("bytes each, as malloc counts").shown();
+/// Handles, and an `Arc` that the function has captured, left out.
+const BYTES: Metric = Metric::time("bytes each, of a word captured").shown();
 
 const STANDING: usize = 1_000;
 
@@ -28,7 +30,7 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
     };
     let spread = Duration::from_micros(100) * late;
     vec![
-        Workload::new(format!("{many} set, then cancelled"), &[CPU, WALL, BYTES])
+        Workload::new(format!("{many} set, then cancelled"), &[CPU, WALL])
             .ours(move || set_then_cancel(&Ours, many))
             .peer("tokio spawn(sleep)+abort", move || {
                 set_then_cancel(&Tokio::new(), many)
@@ -40,8 +42,19 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
                 set_then_cancel(&Heap::new(), many)
             }),
         Workload::new("500 set, then cancelled", &[CPU, WALL])
-            .ours(|| both(set_then_cancel(&Ours, 500)))
-            .peer("std thread each", || both(set_then_cancel(&Threads, 500))),
+            .ours(|| set_then_cancel(&Ours, 500))
+            .peer("std thread each", || set_then_cancel(&Threads, 500)),
+        Workload::new(format!("{many} set"), &[BYTES])
+            .ours(move || bytes_each(&Ours, many))
+            .peer("tokio spawn(sleep)", move || {
+                bytes_each(&Tokio::new(), many)
+            })
+            .peer("tokio DelayQueue task", move || {
+                bytes_each(&TokioDelayQueue::new(), many)
+            })
+            .peer("BinaryHeap+Condvar thread", move || {
+                bytes_each(&Heap::new(), many)
+            }),
         in_turn(STANDING, sample),
         in_turn(0, sample),
         lateness("idle", 0, late, spread),
@@ -53,22 +66,10 @@ fn of<T: 'static, R: Into<Figures>>(timers: T, sample: impl Fn(&T) -> R) -> impl
     move || sample(&timers)
 }
 
-/// Without the bytes: a thread's are not malloc's.
-fn both([cpu, wall, _bytes]: [f64; 3]) -> [f64; 2] {
-    [cpu, wall]
-}
-
 /// Of all threads of this process, so far.
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// What the allocator has given out, its own headers included.
-fn allocated() -> usize {
-    // SAFETY: it takes nothing and returns numbers.
-    let info = unsafe { libc::mallinfo2() };
-    info.uordblks + info.hblkhd
 }
 
 /// Times in tens of seconds, at random: nothing rings meanwhile.
@@ -77,12 +78,11 @@ fn delay(random: &mut u64) -> Duration {
     Duration::from_micros(10_000_000 + (*random >> 33) % 60_000_000)
 }
 
-fn set_then_cancel<T: Timers>(timers: &T, many: usize) -> [f64; 3] {
+fn set_then_cancel<T: Timers>(timers: &T, many: usize) -> [f64; 2] {
     // What a timer has captured: its end tells that it is gone.
     let captured = Arc::new(());
     let mut handles = Vec::with_capacity(many);
     let mut random = 1;
-    let before = allocated();
     let (start, used) = (Instant::now(), cpu());
     for _ in 0..many {
         let its = Arc::clone(&captured);
@@ -90,7 +90,6 @@ fn set_then_cancel<T: Timers>(timers: &T, many: usize) -> [f64; 3] {
     }
     timers.settle();
     let (set_in, set_for) = (start.elapsed(), cpu() - used);
-    let bytes = allocated().saturating_sub(before);
     let (start, used) = (Instant::now(), cpu());
     for handle in handles {
         timers.cancel(handle);
@@ -100,11 +99,26 @@ fn set_then_cancel<T: Timers>(timers: &T, many: usize) -> [f64; 3] {
         thread::sleep(Duration::from_micros(100));
     }
     let each = |time: Duration| time.as_secs_f64() * 1e9 / many as f64;
-    [
-        each(set_for + cpu() - used),
-        each(set_in + start.elapsed()),
-        bytes as f64 / many as f64,
-    ]
+    [each(set_for + cpu() - used), each(set_in + start.elapsed())]
+}
+
+/// What a timer occupies while it is set.
+fn bytes_each<T: Timers>(timers: &T, many: usize) -> f64 {
+    let captured = Arc::new(());
+    let mut handles = Vec::with_capacity(many);
+    let mut random = 1;
+    let bytes = allocated_by(|| {
+        for _ in 0..many {
+            let its = Arc::clone(&captured);
+            handles.push(timers.set(delay(&mut random), move || drop(black_box(its))));
+        }
+        timers.settle();
+    });
+    handles.into_iter().for_each(|handle| timers.cancel(handle));
+    while Arc::strong_count(&captured) > 1 {
+        thread::sleep(Duration::from_micros(100));
+    }
+    bytes as f64 / many as f64
 }
 
 /// With so many others that are set and stay.
