@@ -152,7 +152,10 @@ impl Timers for TokioDelayQueue {
 
 /// A heap of instants and a thread that sleeps until the first of them: what one writes in an afternoon. Cancelled
 /// ones leave their instant in the heap, which is swept once most of it is that.
-pub struct Heap(Arc<(Mutex<Set>, Condvar)>);
+pub struct Heap {
+    shared: Arc<(Mutex<Set>, Condvar)>,
+    thread: Option<thread::JoinHandle<()>>,
+}
 
 #[derive(Default)]
 struct Set {
@@ -164,10 +167,10 @@ struct Set {
 
 impl Heap {
     pub fn new() -> Heap {
-        let heap = Heap(Arc::default());
-        let shared = Arc::clone(&heap.0);
-        thread::spawn(move || {
-            let (set, changed) = &*shared;
+        let shared: Arc<(Mutex<Set>, Condvar)> = Arc::default();
+        let its = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            let (set, changed) = &*its;
             let mut set = set.lock();
             while !set.is_over {
                 match set.instants.peek() {
@@ -184,14 +187,20 @@ impl Heap {
                 }
             }
         });
-        heap
+        Heap {
+            shared,
+            thread: Some(thread),
+        }
     }
 }
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        self.0.0.lock().is_over = true;
-        self.0.1.notify_one();
+        self.shared.0.lock().is_over = true;
+        self.shared.1.notify_one();
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it only rings");
+        }
     }
 }
 
@@ -201,7 +210,7 @@ impl Timers for Heap {
     fn set(&self, delay: Duration, f: impl FnOnce() + Send + 'static) -> u64 {
         let at = Instant::now() + delay;
         let f: Function = Box::new(f);
-        let (set, changed) = &*self.0;
+        let (set, changed) = &*self.shared;
         let mut set = set.lock();
         let id = set.next;
         set.next += 1;
@@ -216,7 +225,7 @@ impl Timers for Heap {
     }
 
     fn cancel(&self, id: u64) {
-        let mut set = self.0.0.lock();
+        let mut set = self.shared.0.lock();
         let function = set.functions.remove(&id);
         if set.instants.len() > 64 && set.instants.len() > 2 * set.functions.len() {
             let Set {
