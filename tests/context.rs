@@ -214,3 +214,16 @@ fn looks_in_destructors_find_the_default() {
         assert_eq!(told.recv(), Ok((None, Some(7))));
     });
 }
+
+/// T33: unless the builder says otherwise, which is what `inherit_context` is for.
+#[test]
+fn a_thread_may_begin_with_an_empty_context() {
+    watchdog(LIMIT, "begins_with_an_empty_context", || {
+        let _bound = NAME.bind("parent");
+        let names = [true, false].map(|inherits| {
+            let builder = thread::Builder::new().inherit_context(inherits);
+            builder.spawn(|| NAME.get()).unwrap().join().unwrap()
+        });
+        assert_eq!(names, [Some("parent"), None]);
+    });
+}

@@ -1,5 +1,6 @@
 //! How a thread is described before it is started: [`Builder`] and [`UnstartedThread`].
 
+use super::Context;
 use super::error::{InvalidName, NotStarted, SpawnError};
 use super::handle::{JoinHandle, ScopedJoinHandle};
 use super::inherit::Inherited;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 pub struct Builder {
     name: String,
     is_daemon: Option<bool>,
+    has_empty_context: bool,
     stack_size: Option<usize>,
 }
 
@@ -92,6 +94,14 @@ impl Builder {
     /// the first thread is no daemon, nor in this respect are threads that others have started.
     pub fn daemon(mut self, is_daemon: bool) -> Builder {
         self.is_daemon = Some(is_daemon);
+        self
+    }
+
+    /// Whether it begins with the [`Context`](super::Context) of the thread that creates it, as it does without a word,
+    /// or with an empty one.
+    #[doc(alias = "thread_inherit_context")]
+    pub fn inherit_context(mut self, inherits: bool) -> Builder {
+        self.has_empty_context = !inherits;
         self
     }
 
@@ -180,6 +190,9 @@ impl Builder {
         let mut inherited = Inherited::capture();
         if let Some(is_daemon) = self.is_daemon {
             inherited.is_daemon = is_daemon;
+        }
+        if self.has_empty_context {
+            inherited.context = Context::new();
         }
         UnstartedThread {
             name: match self.name {

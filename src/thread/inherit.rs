@@ -13,7 +13,8 @@ use crate::wait::time::{Clock, Entered};
 pub(super) struct Inherited {
     /// Used unless the builder says otherwise.
     pub(super) is_daemon: bool,
-    context: Context,
+    /// Likewise.
+    pub(super) context: Context,
     clock: Clock,
 }
 

@@ -247,7 +247,19 @@ fn new_number(last: &Counter) -> usize {
 #[cfg(not(loom))]
 static INDEXES: crate::platform::Mutex<Indexes> = crate::platform::Mutex::new(Indexes::NONE);
 #[cfg(loom)]
-static INDEXES: parking_lot::Mutex<Indexes> = parking_lot::Mutex::new(Indexes::NONE);
+static INDEXES: std::sync::Mutex<Indexes> = std::sync::Mutex::new(Indexes::NONE);
+
+#[cfg(not(loom))]
+fn indexes() -> crate::platform::ShortGuard<'static, Indexes> {
+    INDEXES.lock()
+}
+#[cfg(loom)]
+fn indexes() -> std::sync::MutexGuard<'static, Indexes> {
+    // A panic ends the model anyway.
+    INDEXES
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 
 struct Indexes {
     free: Vec<usize>,
@@ -296,7 +308,7 @@ impl Key {
     pub(super) fn give(&self) {
         self.given.get_or_init(|| {
             let index = {
-                let mut indexes = INDEXES.lock();
+                let mut indexes = indexes();
                 indexes.free.pop().unwrap_or_else(|| {
                     indexes.next += 1;
                     indexes.next - 1
@@ -323,7 +335,7 @@ pub(super) struct Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        INDEXES.lock().free.push(self.index);
+        indexes().free.push(self.index);
     }
 }
 
