@@ -46,7 +46,6 @@ struct State {
     live: BTreeMap<u64, Arc<Record>>,
     last_id: u64,
     main: Option<Arc<Record>>,
-    #[allow(dead_code, reason = "for the end of the program")]
     is_exiting: bool,
     is_closed: bool,
     awaited: usize,
@@ -73,7 +72,6 @@ pub(crate) fn registry() -> &'static Registry {
     &REGISTRY
 }
 
-#[allow(dead_code, reason = "some of it is for the end of the program")]
 impl Registry {
     const_fn! {
         pub(crate) fn new() -> Registry {
@@ -239,11 +237,9 @@ impl State {
     }
 }
 
-#[allow(dead_code, reason = "for the end of the program")]
 /// A thread that waits for the others is not waited for meanwhile: two of them would do so for ever.
 struct Aside<'r>(Option<&'r Registry>);
 
-#[allow(dead_code, reason = "for the end of the program")]
 impl Aside<'_> {
     fn step(registry: &Registry) -> Aside<'_> {
         let current = current::record().filter(|record| record.is_waited_for());

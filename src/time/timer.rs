@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// # Time
 ///
 /// By the monotonic clock, or by the [`ManualClock`](super::ManualClock) that the calling thread is on. Never
-/// early; late by a wake-up, about 50 microseconds on Linux, if nothing else is running.
+/// early; late by a wake-up, some 50 to 150 microseconds on an idle virtual machine.
 ///
 /// # Cost
 ///
