@@ -142,7 +142,9 @@ impl Scheduler {
         self.shared.group.cancel_all()
     }
 
-    /// Blocks until all of its timers have ended.
+    /// Blocks until all of its timers have ended. Not to be called by one of their functions, which would wait for
+    /// itself, nor by any that is called in the thread that rings: that would hold up all timers. A child that was
+    /// forked waits for those of its parent in vain.
     #[track_caller]
     pub fn join(&self) {
         self.shared.group.unfinished.wait();
