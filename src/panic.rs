@@ -129,7 +129,9 @@ pub(crate) fn catch_all<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
         payload,
         place: note(None),
     });
-    note(outer);
+    if outer.is_some() {
+        note(outer);
+    }
     result
 }
 

@@ -25,6 +25,9 @@ pub enum TaskError {
     Decode(Arc<str>),
     /// The executor can run nothing any more.
     Broken(Arc<str>),
+    /// A worker of its pool waited for it and had no stack left to run it, all others waited, too, and there
+    /// could be no more of them.
+    WouldDeadlock,
     /// An iterator over results gave up waiting for this one.
     GaveUp(GaveUp),
 }
@@ -39,6 +42,9 @@ impl fmt::Display for TaskError {
             TaskError::Encode(why) => write!(f, "the result could not be encoded: {why}"),
             TaskError::Decode(why) => write!(f, "what was sent could not be decoded: {why}"),
             TaskError::Broken(why) => write!(f, "the executor is broken: {why}"),
+            TaskError::WouldDeadlock => f.write_str(
+                "all workers wait for tasks of their pool, and nobody is left to run this one",
+            ),
             TaskError::GaveUp(why) => why.fmt(f),
         }
     }

@@ -1,12 +1,14 @@
 //! [`TaskFuture`]: the side of a task that waits for it.
 
-use super::task::{Stage, Task};
+use super::helping;
+use super::task::{Core, Finished, Hook, Outcome};
 use super::{TaskError, TaskId};
 use crate::wait::Request;
 use crate::{GaveUp, Limit};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,32 +40,35 @@ use std::task::{Context, Poll};
 #[doc(alias = "Future")]
 #[doc(alias = "JoinHandle")]
 pub struct TaskFuture<R> {
-    task: Arc<Task<R>>,
+    task: Arc<dyn Outcome<R>>,
 }
 
 impl<R> TaskFuture<R> {
-    pub(super) fn new(task: Arc<Task<R>>) -> TaskFuture<R> {
+    pub(super) fn new(task: Arc<dyn Outcome<R>>) -> TaskFuture<R> {
         TaskFuture { task }
     }
 
-    fn task(&self) -> &Task<R> {
-        self.task.look_behind();
-        &self.task
+    fn core(&self) -> &Core<R> {
+        self.task.core()
     }
 
     /// The task's number.
     pub fn id(&self) -> TaskId {
-        self.task.id
+        self.core().id()
     }
 
     /// Blocks until the task has ended and returns what came of it.
+    ///
+    /// Called by a task of the same pool, it runs the other one here if that has not started.
     ///
     /// # Errors
     ///
     /// Why there is no result.
     #[track_caller]
     pub fn result(self) -> Result<R, TaskError> {
-        self.task().finished.wait();
+        if !self.core().is_done() {
+            helping::wait(&self.task, &Limit::none(), Location::caller()).expect("without a limit");
+        }
         self.take()
     }
 
@@ -91,7 +96,7 @@ impl<R> TaskFuture<R> {
         self,
         limit: impl Into<Limit<'l>>,
     ) -> Result<Result<R, TaskError>, NotDone<R>> {
-        match self.task().finished.wait_within(limit) {
+        match helping::wait(&self.task, &limit.into(), Location::caller()) {
             Ok(()) => Ok(self.take()),
             Err(why) => Err(NotDone { future: self, why }),
         }
@@ -100,7 +105,7 @@ impl<R> TaskFuture<R> {
     /// Blocks until the task has ended, and leaves the result where it is.
     #[track_caller]
     pub fn wait(&self) {
-        self.task().finished.wait();
+        helping::wait(&self.task, &Limit::none(), Location::caller()).expect("without a limit");
     }
 
     /// As [`wait`](TaskFuture::wait), at most as long as `limit` says.
@@ -110,43 +115,40 @@ impl<R> TaskFuture<R> {
     /// Why it gave up.
     #[track_caller]
     pub fn wait_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
-        self.task().finished.wait_within(limit)
+        helping::wait(&self.task, &limit.into(), Location::caller())
     }
 
     /// Cancels the task if it has not started; it is done at once, as [`TaskError::Cancelled`].
     ///
-    /// Returns whether the task is cancelled now. Callbacks run in the calling thread. What the task
-    /// had captured is dropped when a worker would have come to it.
+    /// Returns whether the task is cancelled now. Callbacks run in the calling thread, and what the task had
+    /// captured is dropped in it.
     pub fn cancel(&self) -> bool {
-        self.task.cancel() || self.is_cancelled()
+        self.task.drop_with(TaskError::Cancelled) || self.is_cancelled()
     }
 
     /// Was it cancelled?
     #[doc(alias = "cancelled")]
     pub fn is_cancelled(&self) -> bool {
-        self.ended_with(|error| *error == Some(TaskError::Cancelled))
+        self.core().is_cancelled()
     }
 
     /// Is it running right now?
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
-        matches!(self.task().state.lock().stage, Stage::Running)
+        self.core().is_running()
     }
 
     /// Has it ended, in whatever way?
     #[doc(alias = "done")]
     #[doc(alias = "is_finished")]
     pub fn is_done(&self) -> bool {
-        self.ended_with(|_| true)
+        self.core().is_done()
     }
 
     /// Why it has no result, if it has ended without one; `None` too while it has not ended.
     #[doc(alias = "exception")]
-    pub fn error(&self) -> Option<TaskError> {
-        match &self.task().state.lock().stage {
-            Stage::Finished { error, .. } => error.clone(),
-            _ => None,
-        }
+    pub fn error(&self) -> Option<&TaskError> {
+        self.core().error()
     }
 
     /// Calls `callback` once when the task has ended; at once, here, if it has.
@@ -157,39 +159,23 @@ impl<R> TaskFuture<R> {
     /// next one runs.
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, callback: impl FnOnce(&Finished) + Send + 'static) {
-        let mut state = self.task().state.lock();
-        match &state.stage {
-            Stage::Finished { error, .. } => {
-                let report = Finished::new(self.task.id, error.clone());
-                drop(state);
-                crate::panic::report("a callback of a finished task", || callback(&report));
-            }
-            _ => state.callbacks.push(Box::new(callback)),
+        if let Some(Hook::Callback(callback)) = self.core().hook(Hook::Callback(Box::new(callback)))
+        {
+            Finished::new(self.id(), self.error().cloned()).tell(callback);
         }
     }
 
     /// What a wait for the task's end wants.
     pub(crate) fn end_request(&self) -> impl Request<Output = ()> {
-        self.task().finished.request()
-    }
-
-    fn ended_with(&self, which: impl FnOnce(&Option<TaskError>) -> bool) -> bool {
-        match &self.task().state.lock().stage {
-            Stage::Finished { error, .. } => which(error),
-            _ => false,
-        }
+        self.core().end().request()
     }
 
     /// Takes what is there, once. The task has ended.
     fn take(&self) -> Result<R, TaskError> {
-        match &mut self.task().state.lock().stage {
-            Stage::Finished { value, error } => match (value.take(), error) {
-                (Some(value), _) => Ok(value),
-                (None, Some(error)) => Err(error.clone()),
-                (None, None) => panic!("the result of {} has been taken before", self.task.id),
-            },
-            _ => unreachable!("woken before the end of {}", self.task.id),
-        }
+        debug_assert!(self.is_done());
+        // SAFETY: it has ended; nobody else can call this, since there is one future for a task, which gives
+        // nothing out of it.
+        unsafe { self.core().take() }
     }
 }
 
@@ -198,61 +184,29 @@ impl<R> Future for TaskFuture<R> {
     type Output = Result<R, TaskError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Cloned before and dropped after the task is locked: both are the user's code.
-        let waker = cx.waker().clone();
-        let replaced = {
-            let mut state = self.task().state.lock();
-            match state.stage {
-                Stage::Finished { .. } => None,
-                _ => Some(state.waker.replace(waker)),
-            }
-        };
-        match replaced {
-            Some(_) => Poll::Pending,
-            None => Poll::Ready(self.take()),
+        if self.is_done() {
+            return Poll::Ready(self.take());
+        }
+        match self.core().hook(Hook::Waker(cx.waker().clone())) {
+            None => Poll::Pending,
+            Some(_) => Poll::Ready(self.take()),
         }
     }
 }
 
 impl<R> fmt::Debug for TaskFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match &self.task().state.lock().stage {
-            Stage::Pending => "pending",
-            Stage::Running => "running",
-            Stage::Finished { error: None, .. } => "returned",
-            Stage::Finished {
-                error: Some(TaskError::Cancelled),
-                ..
-            } => "cancelled",
-            Stage::Finished { error: Some(_), .. } => "failed",
+        let stage = match self.error() {
+            Some(TaskError::Cancelled) => "cancelled",
+            Some(_) => "failed",
+            None if self.is_done() => "returned",
+            None if self.is_running() => "running",
+            None => "pending",
         };
         f.debug_struct("TaskFuture")
-            .field("id", &self.task.id)
+            .field("id", &self.id())
             .field("stage", &stage)
             .finish()
-    }
-}
-
-/// What a callback is told about a task that has ended.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    id: TaskId,
-    error: Option<TaskError>,
-}
-
-impl Finished {
-    pub(super) fn new(id: TaskId, error: Option<TaskError>) -> Finished {
-        Finished { id, error }
-    }
-
-    /// Which task.
-    pub fn id(&self) -> TaskId {
-        self.id
-    }
-
-    /// Why it has no result, if it has none.
-    pub fn error(&self) -> Option<&TaskError> {
-        self.error.as_ref()
     }
 }
 

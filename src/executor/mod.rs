@@ -6,6 +6,7 @@
 mod as_completed;
 mod error;
 mod future;
+mod helping;
 mod map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
@@ -15,11 +16,11 @@ mod thread_pool;
 pub use crate::panic::Panicked;
 pub use as_completed::{AsCompleted, as_completed};
 pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
-pub use future::{Finished, NotDone, TaskFuture};
+pub use future::{NotDone, TaskFuture};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
-pub use task::TaskId;
+pub use task::{Finished, TaskId};
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};

@@ -4,7 +4,12 @@
 //! frame may be gone and a modelled object must not be. There is no clock: nothing here takes a
 //! deadline seriously, and a model that wants a time-out lets another modelled thread fire it.
 
+#[path = "modelled/seg_queue.rs"]
+mod seg_queue;
+
+pub(crate) use seg_queue::SegQueue;
 use std::io;
+use std::ops::Range;
 use std::time::Instant;
 
 pub(crate) mod atomic {
@@ -128,6 +133,11 @@ pub(crate) fn is_vanished(_id: u32) -> bool {
 /// Spinning explores nothing that sleeping does not, so a model never spins.
 pub(crate) fn cpus() -> usize {
     1
+}
+
+/// Modelled threads have stacks, but not known ones.
+pub(crate) fn stack() -> Range<usize> {
+    0..0
 }
 
 /// A modelled sleep has no length.

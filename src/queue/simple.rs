@@ -32,6 +32,7 @@
 //! anything. One that is not answered, since its future is dropped, is passed on.
 
 use crate::GaveUp;
+use crate::platform::SegQueue;
 use crate::platform::atomic::{AtomicUsize, Ordering, fence};
 use crate::wait::lot::{self, Line};
 use crate::wait::{Kind, Limit, Request, WaitFuture, wait, wait_for_ever};
@@ -40,14 +41,6 @@ use std::future::Future;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
-
-#[cfg(loom)]
-mod modelled;
-
-#[cfg(not(loom))]
-use crossbeam_queue::SegQueue;
-#[cfg(loom)]
-use modelled::SegQueue;
 
 /// Somebody is parked. Set and cleared under the bucket's lock only.
 const MARK: usize = 1;

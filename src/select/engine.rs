@@ -22,9 +22,14 @@ use super::order::{Order, order};
 use crate::GaveUp;
 use crate::platform::{Moment, thread_id};
 use crate::wait::decision::{CANCELLED, Decision, GRANTED, NUDGED, given_up, why};
-use crate::wait::{Awaited, Limit, Spin, TASK};
+use crate::wait::{Awaited, Kind, Limit, Spin, TASK, asleep};
 use std::panic::Location;
 use std::task::{Context, Poll, Waker};
+
+static SELECT: Kind = Kind {
+    name: "select",
+    owner: None,
+};
 
 /// `n`, which has to be a number of arms that have numbers of their own.
 pub(super) fn checked(n: usize) -> u16 {
@@ -194,7 +199,10 @@ impl<'s> Run<'s> {
         loop {
             let news = match self.decision.watch(spin) {
                 Some(news) => news,
-                None => self.decision.sleep(limit),
+                None => {
+                    let _asleep = asleep::tell(&SELECT, limit);
+                    self.decision.sleep(limit)
+                }
             };
             if news != NUDGED {
                 return None;

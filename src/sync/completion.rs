@@ -2,7 +2,7 @@
 //!
 //! Tasks and threads end with it. Unlike an [`Event`](super::Event) it knows who is at work, so that a
 //! wait for it is an edge in the wait graph: waiting for a task that waits for what one holds is a
-//! deadlock.
+//! deadlock. Whoever uses it has three marks of their own in its word, until the end.
 
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
@@ -16,16 +16,18 @@ use std::ptr;
 /// Somebody is parked. Set and cleared only under the bucket's lock.
 const WAITERS: u32 = 1;
 /// It has come. Final.
-const DONE: u32 = 2;
+pub(crate) const DONE: u32 = 2;
+/// Three bits whose meaning is the user's. They are gone with the end.
+pub(crate) const MARKS: [u32; 3] = [4, 8, 16];
 /// Where the id of the thread at work begins; 0 when none is known.
-const WORKER: u32 = 2;
+const WORKER: u32 = 5;
 
 /// What ends.
 pub(crate) trait Ending {
     const KIND: &'static Kind;
 }
 
-/// The word: `worker << 2 | DONE | WAITERS`.
+/// The word: `worker << 5 | marks | DONE | WAITERS`.
 pub(crate) struct Completion<E> {
     word: AtomicU32,
     _of: PhantomData<E>,
@@ -57,13 +59,47 @@ impl<E: Ending> Completion<E> {
         self.word.load(Ordering::Relaxed) >> WORKER
     }
 
-    /// Done. Called once.
-    pub(crate) fn complete(&self) {
+    /// Sets `marks` and notes that `thread` is at work, unless it is done or one of `unless` is set. One
+    /// of several who try at a time succeeds.
+    pub(crate) fn claim(&self, marks: u32, unless: u32, thread: u32) -> bool {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            if seen & (DONE | unless) != 0 {
+                return false;
+            }
+            let claimed = seen | marks | thread << WORKER;
+            match self.word.compare_exchange_weak(
+                seen,
+                claimed,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Sets `marks`, and tells which there were before, and whether it was done: if so, what happened before
+    /// that is visible, and nobody looks at the marks any more.
+    pub(crate) fn mark(&self, marks: u32) -> u32 {
+        self.word.fetch_or(marks, Ordering::Acquire)
+    }
+
+    /// The marks there are, and whether it is done, as in `mark`.
+    pub(crate) fn marks(&self) -> u32 {
+        self.word.load(Ordering::Acquire)
+    }
+
+    /// Done. Called once. Tells which marks there were.
+    pub(crate) fn complete(&self) -> u32 {
         // Release pairs with the Acquire in `is_done`; nobody is at work any more.
-        if self.word.swap(DONE, Ordering::Release) & WAITERS != 0 {
+        let before = self.word.swap(DONE, Ordering::Release);
+        if before & WAITERS != 0 {
             // The mark goes with the word; whoever lines up from now on sees DONE.
             lot::line(self.address(), |line| line.grant_where(|_| Some(0)));
         }
+        before
     }
 
     /// Is it done? If so, what happened before is visible.
@@ -109,6 +145,18 @@ impl<E: Ending> Completion<E> {
             &limit.into(),
             Location::caller(),
         )
+    }
+
+    /// As `wait_within`, at the place of another call.
+    pub(crate) fn wait_at_within(
+        &self,
+        place: &'static Location<'static>,
+        limit: &Limit<'_>,
+    ) -> Result<(), GaveUp> {
+        match self.is_done() {
+            true => Ok(()),
+            false => wait(&mut EndRequest::new(self), limit, place),
+        }
     }
 
     /// Resolves when it is done.

@@ -43,6 +43,7 @@ pub use panic_hook::{PanicHook, ThreadPanic, default_panic_hook, set_panic_hook,
 pub use scope::{Scope, scope};
 pub use spawn_hook::{SpawnHook, on_exit, on_start};
 pub use stack_size::set_default_stack_size;
+pub(crate) use stack_size::stack_size;
 
 use crate::platform;
 use registry::registry;

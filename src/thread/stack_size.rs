@@ -40,7 +40,7 @@ pub fn set_default_stack_size(bytes: usize) -> Result<usize, StackSizeError> {
 }
 
 /// The size for a thread that asks for `wanted`, if it does; 0 is the platform's.
-pub(super) fn stack_size(wanted: Option<usize>) -> Result<usize, StackSizeError> {
+pub(crate) fn stack_size(wanted: Option<usize>) -> Result<usize, StackSizeError> {
     match wanted {
         Some(bytes) => valid(bytes),
         None => Ok(DEFAULT.load(Ordering::Relaxed)),

@@ -7,6 +7,7 @@
 //! address, and exactly one compare-and-swap on a node decides whether its wait ended in a grant,
 //! a time-out or a cancellation.
 
+pub(crate) mod asleep;
 mod cancel;
 pub(crate) mod deadlock;
 pub(crate) mod decision;

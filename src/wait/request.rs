@@ -3,7 +3,7 @@
 use super::decision::{CANCELLED, Decision, GRANTED, why};
 use super::lot::{self, Line};
 use super::waiter::{Kind, Ticket, Waiter};
-use super::{Awaited, Limit, Spin, deadlock};
+use super::{Awaited, Limit, Spin, asleep, deadlock};
 use crate::GaveUp;
 use crate::platform::{Moment, thread_id};
 use std::panic::Location;
@@ -140,7 +140,10 @@ pub(crate) fn wait<R: Request>(
 /// Sleeps in the line, after a look whether that could last for ever.
 fn sleep<R: Request>(waiter: &Waiter, request: &mut R, limit: &Limit<'_>) -> u32 {
     match deadlock::enter(waiter, limit, request.may_panic()) {
-        Ok(_entered) => waiter.decision().sleep(limit),
+        Ok(_entered) => {
+            let _asleep = asleep::tell(R::KIND, limit);
+            waiter.decision().sleep(limit)
+        }
         Err(deadlock) => {
             // Whoever was quicker with a grant has shown that it was not for ever after all.
             if waiter.decision().settle(CANCELLED).is_err() {

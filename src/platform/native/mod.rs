@@ -14,6 +14,7 @@ mod futex;
 
 pub(crate) use super::short::{ShortGuard, ShortLock, ShortLock as Mutex};
 pub(crate) use cell::UnsafeCell;
+pub(crate) use crossbeam_queue::SegQueue;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) use futex::{Signal, WakeHandle};
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -23,7 +24,7 @@ pub(crate) use system_thread::{
 };
 pub(crate) use thread::{
     DIRECTORY, cpus, is_vanished, nap, rename_thread, sleep_exactly, spawn_thread, spin_hint,
-    thread_id, thread_local, thread_name, yield_now,
+    stack, thread_id, thread_local, thread_name, yield_now,
 };
 pub(crate) use thread_end::at_thread_end;
 

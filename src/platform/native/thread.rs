@@ -190,9 +190,10 @@ impl Directory {
     }
 }
 
-/// Where the current thread's frames lie; empty for the main thread, whose stack is nobody else's later.
+/// Where the current thread's frames lie; empty if that is not known, and for the main thread, whose stack is
+/// nobody else's later.
 #[cfg(target_os = "linux")]
-fn stack() -> Range<usize> {
+pub(crate) fn stack() -> Range<usize> {
     // SAFETY: neither has conditions.
     let is_main = unsafe { libc::gettid() == libc::getpid() };
     if is_main {
@@ -211,7 +212,7 @@ fn stack() -> Range<usize> {
     lowest.addr()..lowest.addr() + size
 }
 #[cfg(not(target_os = "linux"))]
-fn stack() -> Range<usize> {
+pub(crate) fn stack() -> Range<usize> {
     0..0
 }
 

@@ -6,11 +6,11 @@
 //! itself, that a look at it is not older than a push that happened before, and that x86 needs no fence of
 //! ours after a push.
 
-use crate::platform::Mutex;
-use crate::platform::atomic::{AtomicUsize, Ordering};
+use super::Mutex;
+use super::atomic::{AtomicUsize, Ordering};
 use std::collections::VecDeque;
 
-pub(super) struct SegQueue<T> {
+pub(crate) struct SegQueue<T> {
     items: Mutex<VecDeque<T>>,
     /// How many have come and gone. They change with `items` locked, so that whoever was told in error
     /// that there is something knows better after having looked.
@@ -19,7 +19,7 @@ pub(super) struct SegQueue<T> {
 }
 
 impl<T> SegQueue<T> {
-    pub(super) fn new() -> SegQueue<T> {
+    pub(crate) fn new() -> SegQueue<T> {
         SegQueue {
             items: Mutex::new(VecDeque::new()),
             pushed: AtomicUsize::new(0),
@@ -27,13 +27,13 @@ impl<T> SegQueue<T> {
         }
     }
 
-    pub(super) fn push(&self, item: T) {
+    pub(crate) fn push(&self, item: T) {
         let mut items = self.items.lock();
         items.push_back(item);
         self.pushed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn pop(&self) -> Option<T> {
+    pub(crate) fn pop(&self) -> Option<T> {
         if self.is_empty() {
             return None;
         }
@@ -43,11 +43,11 @@ impl<T> SegQueue<T> {
         Some(item)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.popped.load(Ordering::Relaxed) == self.pushed.load(Ordering::Relaxed)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.items.lock().len()
     }
 }

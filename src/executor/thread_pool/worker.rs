@@ -1,0 +1,217 @@
+//! A worker's life, and what it does when its task waits.
+//!
+//! A task that waits for another task of the same pool would, with all workers doing so, wait for ever. So:
+//!
+//! 1. If that other task has not started, the worker runs it there and then. Whoever waits for a task could not go on
+//!    before that had ended, so nothing can go wrong by this that would have gone right without: a lock that the
+//!    waiting one holds and the other one wants is a deadlock either way.
+//! 2. If it runs already, if three quarters of the stack are in use, or if the wait has a limit, which could not be kept, the
+//!    worker sleeps, and is replaced: as long as it does, the pool may have one more.
+//! 3. If there can be no more, and *all* workers wait without a limit for tasks of this pool, then one of these that has
+//!    not started is given up: its future says so ([`TaskError::WouldDeadlock`]).
+
+use super::idle::IDLE;
+use super::pool::Pool;
+use crate::executor::TaskError;
+use crate::executor::task::{Job, is_awaited_by};
+use crate::panic::contain;
+use crate::platform::{stack, thread_local};
+use crate::wait::Kind;
+use crate::wait::asleep::{self, Onlooker};
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::Arc;
+
+thread_local! {
+    /// This thread's, if it is a worker.
+    static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+}
+
+/// In a thread whose stack is not known, so many tasks run one inside the other.
+const DEEPEST: usize = if cfg!(loom) { 1 } else { 16 };
+
+pub(super) struct Worker {
+    pool: Arc<Pool>,
+    /// Below this address there is a quarter of the stack left; 0 if that is not known.
+    deep: usize,
+    /// How many tasks it runs, one inside the other.
+    depth: Cell<usize>,
+    /// The task of this pool that it waits for, without a limit.
+    expects: RefCell<Option<Arc<dyn Job>>>,
+    /// Those in its state that are to be undone when it wakes up.
+    is_expecting: Cell<bool>,
+}
+
+/// Is this a worker of the pool with that address?
+pub(super) fn is_of(pool: usize) -> bool {
+    with(|worker| worker.pool.address() == pool) == Some(true)
+}
+
+fn with<R>(f: impl FnOnce(&Worker) -> R) -> Option<R> {
+    let worker = WORKER.with(Cell::get);
+    // SAFETY: it lives in the frame of `work` beneath, which takes it out of here before it ends.
+    unsafe { worker.as_ref() }.map(f)
+}
+
+/// Runs the task, unless somebody has claimed it, and lets go of it. Nothing that it does unwinds.
+pub(super) fn run(job: Arc<dyn Job>) {
+    contain(|| {
+        job.run();
+        drop(job);
+    });
+}
+
+/// A worker's life. It is counted among those who search.
+pub(super) fn work(pool: Arc<Pool>) {
+    let stack = stack();
+    let worker = Worker {
+        pool,
+        deep: stack.start + stack.len() / 4,
+        depth: Cell::new(0),
+        expects: RefCell::new(None),
+        is_expecting: Cell::new(false),
+    };
+    WORKER.with(|place| place.set(&worker));
+    // SAFETY: it is dropped at the end of this function, which does not unwind.
+    let watched = unsafe { asleep::watch(&worker) };
+    worker.work();
+    drop(watched);
+    WORKER.with(|place| place.set(ptr::null()));
+}
+
+impl Worker {
+    fn work(&self) {
+        let pool = &self.pool;
+        while let Some(first) = pool.next() {
+            let mut next = Some(first);
+            while let Some(job) = next {
+                self.depth.set(1);
+                run(job);
+                if pool.is_left_behind() {
+                    // The task has forked, and this is the child: what is pending is its parent's.
+                    return;
+                }
+                if pool.crew.read().has_excess()
+                    && pool.goes_if(|state| state.workers - state.away > state.most)
+                {
+                    return;
+                }
+                next = pool.queue.pop();
+            }
+            pool.crew.begins_to_search();
+        }
+    }
+
+    /// Is there stack enough to run another task on top of this one?
+    fn has_stack(&self) -> bool {
+        let here = 0_u8;
+        match self.deep {
+            0 => self.depth.get() < DEEPEST,
+            deep => ptr::from_ref(&here).addr() > deep,
+        }
+    }
+}
+
+/// Before a wait without a limit for a task: runs it, if this is a worker of its pool and it has not started. Else the
+/// wait is one for a task of this pool, until the result is dropped, if it is one.
+pub(crate) fn help(task: &Arc<dyn Job + '_>) -> Option<Expecting> {
+    with(|worker| {
+        if task.home() != worker.pool.address() {
+            return None;
+        }
+        if worker.has_stack() {
+            let depth = worker.depth.replace(worker.depth.get() + 1);
+            task.run();
+            worker.depth.set(depth);
+        }
+        let task: Arc<dyn Job + '_> = Arc::clone(task);
+        // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
+        // once it has ended there is nothing in it that it had borrowed.
+        let task =
+            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
+        Some(Expecting(worker.expects.replace(Some(task))))
+    })?
+}
+
+/// The worker waits for a task of its pool until this is dropped. What it waited for before, further down its stack.
+pub(crate) struct Expecting(Option<Arc<dyn Job>>);
+
+impl Drop for Expecting {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        drop(with(|worker| worker.expects.replace(before)));
+    }
+}
+
+impl Onlooker for Worker {
+    fn falls_asleep(&self, kind: &'static Kind, is_limited: bool) -> bool {
+        let pool = &self.pool;
+        let is_for_task = is_awaited_by(kind);
+        let is_replaced = is_for_task || pool.settings.replaces_all;
+        if !is_replaced || ptr::eq(kind, &IDLE) || pool.is_left_behind() {
+            return false;
+        }
+        let expected = self
+            .expects
+            .borrow()
+            .clone()
+            .filter(|_| is_for_task && !is_limited);
+        self.is_expecting.set(expected.is_some());
+        {
+            let mut state = pool.state.lock();
+            state.away += 1;
+            if let Some(job) = expected {
+                state.expecting += 1;
+                if !job.is_claimed() {
+                    state.stranded.push(job);
+                }
+            }
+            pool.set_room(&state);
+        }
+        pool.look_after_queue();
+        pool.give_one_up_if_stuck();
+        true
+    }
+
+    fn wakes_up(&self) {
+        let pool = &self.pool;
+        if pool.is_left_behind() {
+            return;
+        }
+        let mut state = pool.state.lock();
+        state.away -= 1;
+        state.is_refused = false;
+        if self.is_expecting.take() {
+            state.expecting -= 1;
+        }
+        // What has been started or has ended in the meantime strands nobody.
+        let settled: Vec<_> = state
+            .stranded
+            .extract_if(.., |job| job.is_claimed())
+            .collect();
+        pool.set_room(&state);
+        drop(state);
+        drop(settled);
+    }
+}
+
+impl Pool {
+    /// If all workers wait for tasks of this pool and there can be no more of them, ends a task that one of them waits for
+    /// and that nobody could start any more.
+    fn give_one_up_if_stuck(&self) {
+        loop {
+            let given_up = {
+                let mut state = self.state.lock();
+                let is_stuck = state.expecting == state.workers && !self.crew.read().has_room();
+                match is_stuck {
+                    true => state.stranded.pop(),
+                    false => None,
+                }
+            };
+            match given_up {
+                Some(job) if !job.drop_with(TaskError::WouldDeadlock) => {}
+                _ => return,
+            }
+        }
+    }
+}
