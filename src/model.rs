@@ -39,7 +39,7 @@ impl<'a> From<&'a Deadline> for Limit<'a> {
 pub struct Promise<R>(TaskPromise<R>);
 
 /// A task that nobody runs but the model.
-pub fn task<R>() -> (Promise<R>, TaskFuture<R>) {
+pub fn task<R: Send + 'static>() -> (Promise<R>, TaskFuture<R>) {
     let (promise, future) = task_pair();
     (Promise(promise), future)
 }

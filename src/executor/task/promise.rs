@@ -1,6 +1,8 @@
 //! [`Promise`]: a task that is brought to its end by hand.
 
-use super::{Core, DROPPED, Job, Outcome, STARTED, TaskId};
+use super::{Core, DROPPED, Job, Outcome, STARTED};
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
+use crate::executor::TaskId;
 use crate::executor::{TaskError, TaskFuture};
 use std::sync::Arc;
 
