@@ -205,9 +205,11 @@ impl<R> Core<R> {
 
     /// Adds a hook, or gives it back if the task has ended.
     pub(super) fn hook(&self, hook: Hook) -> Option<Hook> {
+        // Before the lock: it may end the task, and take the hooks.
+        self.look_behind();
         let mut hooks = self.hooks.lock();
         // Under the lock: whoever ends it and sees the mark takes the hooks after this one is there.
-        if self.end().mark(HOOKED) & DONE != 0 {
+        if self.end.mark(HOOKED) & DONE != 0 {
             drop(hooks);
             return Some(hook);
         }
