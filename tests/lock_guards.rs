@@ -151,13 +151,11 @@ fn owned_guards_refuse_time_out_and_are_cancelled() {
         assert_eq!(format!("{held:?}"), "[3, 2]");
         let token = CancelToken::new();
         thread::scope(|s| {
-            s.spawn(|| {
+            let late = s.spawn(|| {
                 assert!(lock.try_lock_owned().is_none());
-                let late = lock
-                    .lock_owned_within(Duration::from_millis(5))
-                    .unwrap_err();
-                assert_eq!(late, GaveUp::TimedOut);
+                lock.lock_owned_within(Duration::from_millis(5)).map(drop)
             });
+            assert_eq!(late.join().unwrap(), Err(GaveUp::TimedOut));
             let waiter = s.spawn(|| lock.lock_owned_within(&token).map(drop));
             until_parked("Lock", &*lock, 1);
             token.cancel();
