@@ -27,11 +27,12 @@ impl Drop for Counted {
 fn counting(capacity: usize) -> (ResourcePool<Counted, Infallible>, Arc<Count>) {
     let count = Arc::new(Count::default());
     let counted = Arc::clone(&count);
-    let pool = ResourcePool::new(capacity, move || {
+    let make = move || {
         let alive = counted.alive.fetch_add(1, Ordering::SeqCst) + 1;
         counted.most.fetch_max(alive, Ordering::SeqCst);
         Ok(Counted(Arc::clone(&counted)))
-    });
+    };
+    let pool = ResourcePool::builder(capacity, make).min_idle(1).build();
     (pool, count)
 }
 
@@ -41,17 +42,12 @@ fn one_returns_and_one_is_thrown_away() {
         "pool: more alive than there may be, or a getter left asleep",
         || {
             let (pool, count) = counting(1);
-            let others = [false, true].map(|throws_away| {
+            let other = {
                 let pool = pool.clone();
-                thread::spawn(move || {
-                    let one = pool.get().unwrap();
-                    if throws_away {
-                        Pooled::discard(one);
-                    }
-                })
-            });
+                thread::spawn(move || Pooled::discard(pool.get().unwrap()))
+            };
             drop(pool.get().unwrap());
-            others.into_iter().for_each(|t| t.join().unwrap());
+            other.join().unwrap();
             assert_eq!(count.most.load(Ordering::SeqCst), 1);
             let stats = pool.stats();
             assert_eq!((stats.in_use, stats.waiting), (0, 0));
@@ -61,27 +57,57 @@ fn one_returns_and_one_is_thrown_away() {
 }
 
 #[test]
+fn making_in_advance_races_a_get() {
+    model("pool: one made in advance, and one too many", || {
+        let (pool, count) = counting(1);
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.maintain().unwrap().made)
+        };
+        let lent = pool.try_get().is_ok();
+        let made = other.join().unwrap();
+        assert!(lent || made == 1, "each has kept the other from it");
+        assert_eq!(count.most.load(Ordering::SeqCst), 1);
+        assert_eq!(pool.stats().idle, 1);
+    });
+}
+
+#[test]
 fn a_return_races_a_close() {
-    model("pool: kept idle, or lent, after it was closed", || {
+    model("pool: kept idle after it was closed", || {
         let (pool, count) = counting(1);
         let one = pool.get().unwrap();
         let closer = {
             let pool = pool.clone();
             thread::spawn(move || assert!(pool.close()))
         };
-        let getter = {
-            let pool = pool.clone();
-            thread::spawn(move || match pool.get() {
-                Ok(one) => drop(one),
-                Err(why) => assert_eq!(why, GetError::Closed),
-            })
-        };
         drop(one);
         closer.join().unwrap();
         assert!(matches!(pool.try_get(), Err(TryGetError::Closed)));
-        getter.join().unwrap();
-        pool.join();
+        assert!(pool.try_join());
         assert_eq!(count.alive.load(Ordering::SeqCst), 0);
         assert_eq!(pool.stats().idle, 0);
     });
+}
+
+#[test]
+fn a_get_races_a_close() {
+    model(
+        "pool: a getter left asleep, or lent to after it was closed",
+        || {
+            let (pool, count) = counting(1);
+            let getter = {
+                let pool = pool.clone();
+                thread::spawn(move || match pool.get() {
+                    Ok(one) => drop(one),
+                    Err(why) => assert_eq!(why, GetError::Closed),
+                })
+            };
+            assert!(pool.close());
+            assert!(matches!(pool.try_get(), Err(TryGetError::Closed)));
+            pool.join();
+            assert_eq!(count.alive.load(Ordering::SeqCst), 0);
+            getter.join().unwrap();
+        },
+    );
 }
