@@ -197,6 +197,27 @@ fn it_is_first_come_first_served() {
     });
 }
 
+/// Whoever returns one cannot have it back before somebody who waits, however quick it is.
+#[test]
+fn who_waits_is_not_overtaken() {
+    watchdog(LIMIT, "who_waits_is_not_overtaken", || {
+        let (pool, _) = pool(1);
+        for _ in 0..50 {
+            let held = pool.get().unwrap();
+            let served = Barrier::new(2);
+            thread::scope(|s| {
+                parked(s, || {
+                    let _one = pool.get().unwrap();
+                    served.wait().unwrap();
+                });
+                drop(held);
+                assert_eq!(pool.try_get().unwrap_err(), TryGetError::AllInUse);
+                served.wait().unwrap();
+            });
+        }
+    });
+}
+
 /// The four faces give up without a trace: time-out, cancellation, a future that is dropped.
 #[test]
 fn who_gives_up_leaves_the_resource_to_the_next() {
