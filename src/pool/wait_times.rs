@@ -144,7 +144,7 @@ impl fmt::Display for WaitTimes {
         let most = octaves.iter().copied().chain([self.at_once, 1]).max();
         let mut row = |label: String, count: u64| {
             let bar = "#".repeat((count * WIDTH).div_ceil(most.unwrap_or(1)) as usize);
-            writeln!(f, "{label:>16} {count:>8}  {bar}")
+            writeln!(f, "{}", format!("{label:>16} {count:>8}  {bar}").trim_end())
         };
         row("at once".to_owned(), self.at_once)?;
         let filled = |(_, count): &(usize, &u64)| **count > 0;
