@@ -6,8 +6,8 @@ mod common;
 mod model;
 
 use common::{parked, pending, poll, ready, watchdog};
-use latchwork::pool::{AfterPanic, GetError, Pooled, ResourcePool, Reuse, TryGetError};
-use latchwork::sync::Barrier;
+use latchwork::pool::{AfterPanic, Builder, GetError, Pooled, ResourcePool, Reuse, TryGetError};
+use latchwork::sync::{Barrier, Event};
 use latchwork::time::ManualClock;
 use latchwork::{CancelToken, GaveUp};
 use std::convert::Infallible;
@@ -98,52 +98,57 @@ fn it_lends_what_came_back_and_makes_what_is_missing() {
 #[test]
 fn never_more_alive_than_there_may_be() {
     watchdog(LIMIT, "never_more_alive_than_there_may_be", || {
-        let alive = Arc::new(Alive::default());
-        let pool = ResourcePool::builder(3, make(&alive))
-            .check(|connection| connection.number % 5 != 4)
-            .reset(|connection| connection.number % 7 != 6)
-            .min_idle(1)
-            .build();
-        let (served, given_up) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        thread::scope(|s| {
-            for worker in 0..8 {
-                let (pool, served, given_up) = (pool.clone(), &served, &given_up);
-                s.spawn(move || {
-                    for step in 0..400 {
-                        let limit = Duration::from_micros(if step % 3 == 0 { 30 } else { 1 << 30 });
-                        match pool.get_within(limit) {
-                            Ok(connection) => {
-                                served.fetch_add(1, SeqCst);
-                                assert!(connection.alive.now() <= 3);
-                                if step % 16 == worker {
-                                    Pooled::discard(connection);
-                                } else if step % 5 == 0 {
-                                    thread::yield_now();
-                                }
-                            }
-                            Err(GetError::TimedOut) => drop(given_up.fetch_add(1, SeqCst)),
-                            Err(other) => panic!("{other}"),
-                        }
-                        if step % 50 == worker {
-                            pool.maintain().unwrap();
-                        }
-                    }
-                });
-            }
-        });
-        assert!(alive.most.load(SeqCst) <= 3);
-        let stats = pool.stats();
-        assert_eq!(stats.waits.count(), served.into_inner() as u64);
-        assert_eq!(stats.timed_out, given_up.into_inner() as u64);
-        assert_eq!((stats.in_use, stats.waiting), (0, 0));
-        assert_eq!(stats.idle, alive.now());
-        assert_eq!(
-            stats.created,
-            stats.idle as u64 + stats.retired.total(),
-            "{stats:?}"
-        );
-        assert!(stats.retired.failed_check > 0 && stats.retired.failed_reset > 0);
+        stress(|builder| builder);
+        stress(Builder::barging);
     });
+}
+
+fn stress(kind: fn(Builder<Connection, Infallible>) -> Builder<Connection, Infallible>) {
+    let alive = Arc::new(Alive::default());
+    let pool = kind(ResourcePool::builder(3, make(&alive)))
+        .check(|connection| connection.number % 5 != 4)
+        .reset(|connection| connection.number % 7 != 6)
+        .min_idle(1)
+        .build();
+    let (served, given_up) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|s| {
+        for worker in 0..8 {
+            let (pool, served, given_up) = (pool.clone(), &served, &given_up);
+            s.spawn(move || {
+                for step in 0..400 {
+                    let limit = Duration::from_micros(if step % 3 == 0 { 30 } else { 1 << 30 });
+                    match pool.get_within(limit) {
+                        Ok(connection) => {
+                            served.fetch_add(1, SeqCst);
+                            assert!(connection.alive.now() <= 3);
+                            if step % 16 == worker {
+                                Pooled::discard(connection);
+                            } else if step % 5 == 0 {
+                                thread::yield_now();
+                            }
+                        }
+                        Err(GetError::TimedOut) => drop(given_up.fetch_add(1, SeqCst)),
+                        Err(other) => panic!("{other}"),
+                    }
+                    if step % 50 == worker {
+                        pool.maintain().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    assert!(alive.most.load(SeqCst) <= 3);
+    let stats = pool.stats();
+    assert_eq!(stats.waits.count(), served.into_inner() as u64);
+    assert_eq!(stats.timed_out, given_up.into_inner() as u64);
+    assert_eq!((stats.in_use, stats.waiting), (0, 0));
+    assert_eq!(stats.idle, alive.now());
+    assert_eq!(
+        stats.created,
+        stats.idle as u64 + stats.retired.total(),
+        "{stats:?}"
+    );
+    assert!(stats.retired.failed_check > 0 && stats.retired.failed_reset > 0);
 }
 
 /// Z8: first come, first served; who gives up in the middle is passed over, and nothing is lost.
@@ -202,17 +207,22 @@ fn it_is_first_come_first_served() {
 fn who_waits_is_not_overtaken() {
     watchdog(LIMIT, "who_waits_is_not_overtaken", || {
         let (pool, _) = pool(1);
-        for _ in 0..50 {
+        for _ in 0..20 {
             let held = pool.get().unwrap();
-            let served = Barrier::new(2);
+            let tried = Event::new();
             thread::scope(|s| {
+                let quick = parked(s, || {
+                    drop(pool.get().unwrap());
+                    let again = pool.try_get().map(drop);
+                    tried.set();
+                    again
+                });
                 parked(s, || {
                     let _one = pool.get().unwrap();
-                    served.wait().unwrap();
+                    tried.wait();
                 });
                 drop(held);
-                assert_eq!(pool.try_get().unwrap_err(), TryGetError::AllInUse);
-                served.wait().unwrap();
+                assert_eq!(quick.join().unwrap(), Err(TryGetError::AllInUse));
             });
         }
     });
