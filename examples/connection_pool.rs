@@ -95,7 +95,7 @@ fn run(checks: &mut Checks) -> Result<(), Box<dyn Error>> {
     let count = Arc::clone(&open);
     let pool: Links = ResourcePool::builder(CONNECTIONS, move || Link::open(&path, &count))
         // Before a connection is lent again: does the database still answer?
-        .check(|link: &mut Link| link.query_row("SELECT 1", [], |_| Ok(())).is_ok())
+        .check(|link: &mut Link| link.query_row("SELECT 1", [], |_| Ok(())))
         // As one comes back: what its user has left unfinished is undone.
         .reset(|link| link.is_autocommit() || link.execute_batch("ROLLBACK").is_ok())
         .max_age(HOUR)

@@ -374,6 +374,24 @@ fn it_is_cleaned_as_it_comes_back() {
     assert_eq!((stats.retired.failed_reset, stats.idle), (2, 0));
 }
 
+/// A function says what is to become of a resource as it pleases.
+#[test]
+fn an_error_drops_it_and_nothing_to_say_keeps_it() {
+    let pool: ResourcePool<u8, Infallible> = ResourcePool::builder(1, || Ok(0))
+        .check(|n| if *n == 9 { Err("nine") } else { Ok(*n != 8) })
+        .reset(|n| *n += 1)
+        .build();
+    for expected in [0, 1, 2] {
+        assert_eq!(*pool.get().unwrap(), expected);
+    }
+    // 7 comes back as 8, of which the check says false, and 8 as 9, an error.
+    for (left, failed) in [(7, 1), (8, 2)] {
+        *pool.get().unwrap() = left;
+        assert_eq!(*pool.get().unwrap(), 0);
+        assert_eq!(pool.stats().retired.failed_check, failed);
+    }
+}
+
 /// What becomes of one whose user panics is what the policy says; the slot comes back either way.
 #[test]
 fn a_user_that_panics_returns_it() {

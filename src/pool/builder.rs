@@ -1,7 +1,7 @@
 //! [`Builder`]: what a pool does besides lending.
 
-use super::ResourcePool;
 use super::core::{Core, Policy};
+use super::{ResourcePool, Verdict};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,21 +70,27 @@ impl<T, E> Builder<T, E> {
         }
     }
 
-    /// Has each idle resource looked at before it is lent: false drops it, and the next one is looked at, or a new
-    /// one made. A new one is not looked at. A panic drops it, too, and goes on in the caller.
+    /// Has each idle resource looked at before it is lent: false, or an error, drops it, and the next one is looked at,
+    /// or a new one made. A new one is not looked at. A panic drops it, too, and goes on in the caller.
     #[doc(alias = "is_valid")]
     #[doc(alias = "test_on_check_out")]
-    pub fn check(mut self, check: impl Fn(&mut T) -> bool + Send + Sync + 'static) -> Self {
-        self.policy.check = Some(Box::new(check));
+    pub fn check<V: Verdict>(
+        mut self,
+        check: impl Fn(&mut T) -> V + Send + Sync + 'static,
+    ) -> Self {
+        self.policy.check = Some(Box::new(move |resource| check(resource).keeps()));
         self
     }
 
-    /// Has each resource cleaned as it comes back, in the thread that returns it: false drops it. So does a panic,
-    /// which is printed, and goes no further.
+    /// Has each resource cleaned as it comes back, in the thread that returns it: false, or an error, drops it. So does a
+    /// panic, which is printed, and goes no further.
     #[doc(alias = "recycle")]
     #[doc(alias = "has_broken")]
-    pub fn reset(mut self, reset: impl Fn(&mut T) -> bool + Send + Sync + 'static) -> Self {
-        self.policy.reset = Some(Box::new(reset));
+    pub fn reset<V: Verdict>(
+        mut self,
+        reset: impl Fn(&mut T) -> V + Send + Sync + 'static,
+    ) -> Self {
+        self.policy.reset = Some(Box::new(move |resource| reset(resource).keeps()));
         self
     }
 

@@ -30,12 +30,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-type Verdict<T> = Box<dyn Fn(&mut T) -> bool + Send + Sync>;
+/// False: drop it.
+type Judge<T> = Box<dyn Fn(&mut T) -> bool + Send + Sync>;
 
 /// What a pool does besides lending.
 pub(super) struct Policy<T> {
-    pub check: Option<Verdict<T>>,
-    pub reset: Option<Verdict<T>>,
+    pub check: Option<Judge<T>>,
+    pub reset: Option<Judge<T>>,
     pub max_age: Option<Duration>,
     pub max_idle: Option<Duration>,
     pub min_idle: usize,

@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod resource_pool;
 mod stats;
+mod verdict;
 mod wait_times;
 
 pub use builder::{AfterPanic, Builder, Reuse};
@@ -16,4 +17,5 @@ pub use error::{GetError, TryGetError};
 pub use guard::Pooled;
 pub use resource_pool::{Maintained, ResourcePool};
 pub use stats::{Retired, Stats};
+pub use verdict::Verdict;
 pub use wait_times::WaitTimes;
