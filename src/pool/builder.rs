@@ -1,6 +1,7 @@
 //! [`Builder`]: what a pool does besides lending.
 
-use super::core::{Core, Policy};
+use super::core::Core;
+use super::policy::Policy;
 use super::{ResourcePool, Verdict};
 use std::fmt;
 use std::sync::Arc;

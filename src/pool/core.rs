@@ -18,134 +18,35 @@
 use super::Pooled;
 use super::builder::{AfterPanic, Reuse};
 use super::error::Refused;
+use super::policy::Policy;
+use super::resource::{Resource, discard};
 use super::stats::{Retired, Stats, Tally, Why};
+use super::turn::Turn;
 use crate::panic::report;
-use crate::sync::{
-    AcquireError, Lock, OwnedPermit, OwnedWaitToken, Semaphore, TryAcquireError, WaitGroup,
-};
+use crate::sync::{Lock, OwnedWaitToken, Semaphore, WaitGroup};
 use crate::time::now;
 use std::collections::VecDeque;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// False: drop it.
-type Judge<T> = Box<dyn Fn(&mut T) -> bool + Send + Sync>;
-
-/// What a pool does besides lending.
-pub(super) struct Policy<T> {
-    pub check: Option<Judge<T>>,
-    pub reset: Option<Judge<T>>,
-    pub max_age: Option<Duration>,
-    pub max_idle: Option<Duration>,
-    pub min_idle: usize,
-    pub reuse: Reuse,
-    pub after_panic: AfterPanic,
-}
-
-impl<T> Default for Policy<T> {
-    fn default() -> Policy<T> {
-        Policy {
-            check: None,
-            reset: None,
-            max_age: None,
-            max_idle: None,
-            min_idle: 0,
-            reuse: Reuse::default(),
-            after_panic: AfterPanic::default(),
-        }
-    }
-}
-
-impl<T> Policy<T> {
-    /// What time it is, if that matters for idle ones.
-    fn clock(&self) -> Option<Instant> {
-        (self.max_age.is_some() || self.max_idle.is_some()).then(now)
-    }
-
-    fn is_stale(&self, resource: &Resource<T>, now: Option<Instant>) -> Option<Why> {
-        let exceeds = |since, most: Option<Duration>| {
-            let passed = now?.saturating_duration_since(since);
-            (passed > most?).then_some(())
-        };
-        let too_old = exceeds(resource.made_at, self.max_age).map(|()| Why::TooOld);
-        too_old.or_else(|| exceeds(resource.idle_since, self.max_idle).map(|()| Why::IdleTooLong))
-    }
-}
-
-impl<T> fmt::Debug for Policy<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
-            .field("checks", &self.check.is_some())
-            .field("resets", &self.reset.is_some())
-            .field("max_age", &self.max_age)
-            .field("max_idle", &self.max_idle)
-            .field("min_idle", &self.min_idle)
-            .field("reuse", &self.reuse)
-            .field("after_panic", &self.after_panic)
-            .finish()
-    }
-}
-
-pub(super) struct Resource<T> {
-    pub value: T,
-    pub made_at: Instant,
-    /// Since when it has been idle, if it is and the policy asks for it.
-    idle_since: Instant,
-    /// How often it was lent.
-    pub lent: u64,
-    /// The last field: `join` waits until the value is gone.
-    _alive: OwnedWaitToken,
-}
-
-impl<T> Resource<T> {
-    /// Takes it out of the pool's reach.
-    pub(super) fn into_value(self) -> T {
-        self.value
-    }
-}
-
 pub(super) struct Core<T> {
     /// How many may be alive, and so how many turns there are.
     capacity: usize,
-    turns: Arc<Semaphore>,
-    state: Lock<State<T>>,
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) state: Lock<State<T>>,
     /// A token for each resource, from before it is made until it has been dropped.
     pub(super) alive: Arc<WaitGroup>,
     pub(super) policy: Policy<T>,
 }
 
-struct State<T> {
+pub(super) struct State<T> {
     /// The front has been idle for longest.
-    idle: VecDeque<Resource<T>>,
-    is_closed: bool,
+    pub(super) idle: VecDeque<Resource<T>>,
+    pub(super) is_closed: bool,
     in_use: usize,
-    waiting: usize,
-    tally: Tally,
-}
-
-/// The right to have, make or drop one resource. Returned when dropped.
-pub(super) struct Turn<T> {
-    core: Arc<Core<T>>,
-}
-
-impl<T> Turn<T> {
-    pub(super) fn core(&self) -> &Core<T> {
-        &self.core
-    }
-
-    /// Returns it, and lets go on with the core.
-    pub(super) fn give_back(self) -> Arc<Core<T>> {
-        Arc::clone(&self.core)
-    }
-}
-
-impl<T> Drop for Turn<T> {
-    fn drop(&mut self) {
-        let returned = self.core.turns.release(1);
-        debug_assert!(returned.is_ok(), "a turn that was never taken");
-    }
+    pub(super) waiting: usize,
+    pub(super) tally: Tally,
 }
 
 /// What there is for somebody whose turn it is.
@@ -176,44 +77,13 @@ impl<T> Core<T> {
         }
     }
 
-    /// A turn at once, or none.
-    pub(super) fn try_turn(self: &Arc<Self>) -> Result<Turn<T>, TryAcquireError> {
-        let permit = self.turns.try_acquire()?;
-        permit.forget();
-        Ok(Turn {
-            core: Arc::clone(self),
-        })
-    }
-
-    /// What becomes a turn when it is waited for.
-    #[track_caller]
-    pub(super) fn turn_async(
-        &self,
-    ) -> impl Future<Output = Result<OwnedPermit, AcquireError>> + use<T> {
-        self.turns.acquire_owned_async()
-    }
-
-    pub(super) fn turns(&self) -> &Semaphore {
-        &self.turns
-    }
-
-    /// Counts a caller as waiting from now on.
-    pub(super) fn queue(self: &Arc<Self>) -> Queued<T> {
-        self.state.lock().waiting += 1;
-        Queued {
-            core: Arc::clone(self),
-            since: now(),
-            came_to: Err(AcquireError::Cancelled),
-        }
-    }
-
     /// Lends one to somebody whose turn it is; `waited` says how long it took until then.
     pub(super) fn lend<E>(
         turn: Turn<T>,
         waited: Option<Duration>,
         factory: &dyn Fn() -> Result<T, E>,
     ) -> Result<Pooled<T>, Refused<E>> {
-        let core = &turn.core;
+        let core = turn.core();
         let now = core.policy.clock();
         let (mut resource, is_new) = loop {
             let mut resource = match core.find()? {
@@ -260,7 +130,7 @@ impl<T> Core<T> {
         })
     }
 
-    fn make<E>(
+    pub(super) fn make<E>(
         &self,
         factory: &dyn Fn() -> Result<T, E>,
         alive: OwnedWaitToken,
@@ -344,7 +214,7 @@ impl<T> Core<T> {
         state.in_use -= 1;
         state.tally.detached += 1;
         drop(state);
-        resource.into_value()
+        resource.value
     }
 
     /// Drops one that was lent.
@@ -353,72 +223,9 @@ impl<T> Core<T> {
         self.retire(resource, Why::Discarded);
     }
 
-    fn retire(&self, resource: Resource<T>, why: Why) {
+    pub(super) fn retire(&self, resource: Resource<T>, why: Why) {
         self.state.lock().tally.retire(why, 1);
         discard(Some(resource));
-    }
-
-    /// Drops up to so many stale ones, as long as nobody waits for a turn.
-    pub(super) fn drop_stale(self: &Arc<Self>, most: usize) -> usize {
-        let now = self.policy.clock();
-        let mut dropped = 0;
-        while dropped < most
-            && let Ok(_turn) = self.try_turn()
-            && let Some((resource, why)) = self.take_stale(now)
-        {
-            self.retire(resource, why);
-            dropped += 1;
-        }
-        dropped
-    }
-
-    fn take_stale(&self, now: Option<Instant>) -> Option<(Resource<T>, Why)> {
-        let mut state = self.state.lock();
-        let mut verdicts = state.idle.iter().map(|it| self.policy.is_stale(it, now));
-        let (place, why) = verdicts
-            .by_ref()
-            .enumerate()
-            .find_map(|(place, why)| Some((place, why?)))?;
-        drop(verdicts);
-        Some((state.idle.remove(place)?, why))
-    }
-
-    /// Makes resources until so many are idle, as long as there are turns to be had; returns how many.
-    pub(super) fn fill<E>(
-        self: &Arc<Self>,
-        wanted: usize,
-        factory: &dyn Fn() -> Result<T, E>,
-    ) -> Result<usize, E> {
-        let (mut turns, mut made) = (Vec::new(), 0);
-        loop {
-            let alive = {
-                let state = self.state.lock();
-                if state.is_closed || state.idle.len() >= wanted {
-                    return Ok(made);
-                }
-                // The rule at the head of this file.
-                (turns.len() > state.idle.len()).then(|| self.alive.add_owned())
-            };
-            let Some(alive) = alive else {
-                match self.try_turn() {
-                    Ok(turn) => turns.push(turn),
-                    Err(_) => return Ok(made),
-                }
-                continue;
-            };
-            let resource = match self.make(factory, alive) {
-                Ok(resource) => resource,
-                Err(Refused::Factory(error)) => return Err(error),
-                Err(Refused::Closed) => return Ok(made),
-            };
-            let dropped = {
-                let mut state = self.state.lock();
-                let verdict = state.is_closed.then_some(Why::Closed).map_or(Ok(()), Err);
-                state.shelve(resource, verdict)
-            };
-            discard(dropped);
-            made += 1;
-        }
     }
 
     /// Lends nothing from now on. Whether this call did it.
@@ -484,7 +291,11 @@ impl<T> Core<T> {
 
 impl<T> State<T> {
     /// Makes it idle, or counts why not and hands it back to be dropped with nothing locked.
-    fn shelve(&mut self, resource: Resource<T>, verdict: Result<(), Why>) -> Option<Resource<T>> {
+    pub(super) fn shelve(
+        &mut self,
+        resource: Resource<T>,
+        verdict: Result<(), Why>,
+    ) -> Option<Resource<T>> {
         match verdict {
             Ok(()) => {
                 self.idle.push_back(resource);
@@ -494,46 +305,6 @@ impl<T> State<T> {
                 self.tally.retire(why, 1);
                 Some(resource)
             }
-        }
-    }
-}
-
-/// Drops a resource. A panic of its own drop must neither take the turn's way out nor end an unwinding thread.
-fn discard<T>(resource: Option<Resource<T>>) {
-    if let Some(resource) = resource {
-        report("the drop of a pool's resource", || drop(resource));
-    }
-}
-
-/// Somebody who waits for a turn; what it came to is counted when this is dropped, also with a future.
-pub(super) struct Queued<T> {
-    core: Arc<Core<T>>,
-    since: Instant,
-    came_to: Result<(), AcquireError>,
-}
-
-impl<T> Queued<T> {
-    /// The wait is over, and a permit that came of it has been forgotten: it is the turn now.
-    pub(super) fn ended(
-        mut self,
-        came_to: Result<(), AcquireError>,
-    ) -> Result<(Turn<T>, Option<Duration>), AcquireError> {
-        self.came_to = came_to;
-        came_to?;
-        let core = Arc::clone(&self.core);
-        let waited = now().saturating_duration_since(self.since);
-        Ok((Turn { core }, Some(waited)))
-    }
-}
-
-impl<T> Drop for Queued<T> {
-    fn drop(&mut self) {
-        let mut state = self.core.state.lock();
-        state.waiting -= 1;
-        match self.came_to {
-            Err(AcquireError::TimedOut) => state.tally.timed_out += 1,
-            Err(AcquireError::Cancelled) => state.tally.cancelled += 1,
-            _ => {}
         }
     }
 }

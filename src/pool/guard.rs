@@ -3,7 +3,9 @@
 //! Keeps: it has a turn as long as it has a resource, and the resource goes first: it is back, or gone, before
 //! somebody else's turn comes. Made by the core, for whoever gets.
 
-use super::core::{Core, Resource, Turn};
+use super::core::Core;
+use super::resource::Resource;
+use super::turn::Turn;
 use crate::time::now;
 use std::fmt;
 use std::ops::{Deref, DerefMut};

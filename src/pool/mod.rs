@@ -7,8 +7,12 @@ mod builder;
 mod core;
 mod error;
 mod guard;
+mod policy;
+mod resource;
 mod resource_pool;
 mod stats;
+mod turn;
+mod upkeep;
 mod verdict;
 mod wait_times;
 

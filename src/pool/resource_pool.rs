@@ -193,7 +193,7 @@ impl<T, E> ResourcePool<T, E> {
             Err(TryAcquireError::Closed) => return Err(GetError::Closed),
             Err(_) => {
                 let queued = core.queue();
-                let permit = core.turns().acquire_within(limit);
+                let permit = core.turns.acquire_within(limit);
                 queued.ended(permit.map(Permit::forget))?
             }
         };

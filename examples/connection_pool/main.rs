@@ -4,20 +4,18 @@
 //! count themselves, so that "three at most" is counted where they are opened and closed. In Python this would be a
 //! `Semaphore(3)`, a `Lock` around a list, and a context manager that returns.
 
-#[path = "shared/checks.rs"]
+#[path = "../shared/checks.rs"]
 mod checks;
+mod link;
 
 use checks::Checks;
 use latchwork::pool::{GetError, Pooled, ResourcePool};
 use latchwork::queue::SimpleQueue;
-use rusqlite::Connection;
-use rusqlite::hooks::{AuthContext, Authorization};
+use link::{Link, Open};
 use std::error::Error;
-use std::ops::Deref;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,56 +23,6 @@ const CONNECTIONS: usize = 3;
 const CLIENTS: usize = 8;
 const QUERIES: usize = 8;
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// How many connections are open, and were at most.
-#[derive(Default)]
-struct Open {
-    now: AtomicUsize,
-    most: AtomicUsize,
-}
-
-/// A connection that counts itself while it is open.
-struct Link {
-    database: Connection,
-    /// After the database, so that it is counted until it has been closed.
-    _counted: Counted,
-}
-
-struct Counted(Arc<Open>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.now.fetch_sub(1, SeqCst);
-    }
-}
-
-impl Link {
-    fn open(path: &Path, open: &Arc<Open>) -> rusqlite::Result<Link> {
-        let now = open.now.fetch_add(1, SeqCst) + 1;
-        open.most.fetch_max(now, SeqCst);
-        let counted = Counted(Arc::clone(open));
-        let database = Connection::open(path)?;
-        database.busy_timeout(Duration::from_secs(10))?;
-        Ok(Link {
-            database,
-            _counted: counted,
-        })
-    }
-
-    /// From now on the database answers nothing on it.
-    fn break_down(&self) {
-        let deny = |_: AuthContext<'_>| Authorization::Deny;
-        self.database.authorizer(Some(deny));
-    }
-}
-
-impl Deref for Link {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.database
-    }
-}
 
 type Links = ResourcePool<Link, rusqlite::Error>;
 
