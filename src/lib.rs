@@ -28,6 +28,7 @@
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
 //! | `multiprocessing.Lock`, `Value` | `ipc::Lock`, `ipc::Value` (feature `process`, Linux) |
+//! | a connection pool: r2d2, deadpool, HikariCP | [`pool::ResourcePool`] |
 //! | a time-out, a cancellation token | [`Limit`], [`CancelToken`] |
 //!
 //! # Four faces
@@ -95,6 +96,7 @@ pub(crate) mod wait;
 pub mod debug;
 pub mod executor;
 pub mod exit;
+pub mod pool;
 pub mod queue;
 pub mod select;
 #[cfg(all(feature = "signals", unix, not(loom)))]

@@ -2,6 +2,7 @@
 
 use super::common::{block_on, poll, until_parked};
 use latchwork::executor::ThreadPoolExecutor;
+use latchwork::pool::ResourcePool;
 use latchwork::queue::{Discipline, GetError, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use latchwork::select::Select;
 use latchwork::sync::{Condition, Event, Lock, Semaphore};
@@ -189,6 +190,19 @@ pub const ALONE: &[Row<Operation>] = &[
             assert_eq!(receiver.clone().get(), Ok(1));
         })
     }),
+    ("ResourcePool::get, try_get, get_async", || {
+        let pool = ResourcePool::<u8, ()>::new(2, || Ok(1));
+        Box::new(move || {
+            let _first = pool.get().unwrap();
+            drop(pool.try_get().unwrap());
+            drop(at_once(pool.get_async()).unwrap());
+        })
+    }),
+    ("ResourcePool::get_within, with ages", || {
+        let builder = ResourcePool::<u8, ()>::builder(1, || Ok(1));
+        let pool = builder.max_age(HOUR).max_idle(HOUR).build();
+        Box::new(move || drop(pool.get_within(HOUR).unwrap()))
+    }),
     ("CancelToken::check", || {
         let token = CancelToken::new();
         Box::new(move || assert!(token.check().is_ok() && !token.is_cancelled()))
@@ -260,6 +274,16 @@ pub const WAITS: &[Row<Wait>] = &[
             wait: Box::new(|limit| semaphore.acquire_within(limit).is_ok()),
             until_parked: Some(Box::new(|| until_parked("Semaphore", semaphore, 1))),
             grant: Box::new(|| semaphore.release(1).unwrap()),
+        }
+    }),
+    ("ResourcePool::get", || {
+        let pool = ResourcePool::<u8, ()>::new(1, || Ok(1));
+        drop(pool.get().unwrap()); // Makes room for idle ones, which is not the wait's to make.
+        let (getter, held) = (pool.clone(), pool.get().unwrap());
+        Wait {
+            wait: Box::new(move |limit| getter.get_within(limit).is_ok()),
+            until_parked: Some(Box::new(|| until_any_parked("Semaphore"))),
+            grant: Box::new(|| drop(held)),
         }
     }),
     ("Event", || {
