@@ -159,6 +159,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quantity(figure, unit) = *self;
         match unit {
+            Unit::Seconds if figure.is_infinite() => f.write_str("never"),
             Unit::Seconds if figure.abs() >= 1.0 => write!(f, "{figure:.3} s"),
             Unit::Seconds if figure.abs() >= 1e-3 => write!(f, "{:.2} ms", figure * 1e3),
             Unit::Seconds if figure.abs() >= 1e-6 => write!(f, "{:.2} us", figure * 1e6),
