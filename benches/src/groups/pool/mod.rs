@@ -124,7 +124,7 @@ fn of_two_workers(sample: Duration) -> Vec<Workload> {
             sample,
         ),
         with_results!(
-            Workload::new("tiny tasks from 4 outside, results taken", &rate),
+            Workload::new("tiny tasks from 4 threads, results taken", &rate),
             |P| measures::from_outside::<P>(2, 4, sample)
         ),
         from_inside!(Workload::new("tiny tasks from inside, flat", &rate), |P| {
@@ -185,7 +185,7 @@ fn of_four_workers(sample: Duration) -> Vec<Workload> {
         ),
         with_results!(
             Workload::new(
-                "4 workers: fan-out/fan-in of 1,000 of 1 us",
+                "4 workers: fan-out of 1,000 of 1 us",
                 &[Metric::time("us/batch")]
             ),
             |P| measures::fan::<P>(4, a_microsecond(), sample)
