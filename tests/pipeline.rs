@@ -1,6 +1,8 @@
 //! The example `pipeline`, run as people run it: what it makes, what it says, what it leaves behind.
 
 mod common;
+#[path = "common/example.rs"]
+mod example;
 #[path = "pipeline/program.rs"]
 mod program;
 

@@ -8,6 +8,7 @@ mod flow;
 mod groups;
 mod instructions;
 mod place;
+mod python;
 mod report;
 mod run;
 mod usage;

@@ -1,4 +1,4 @@
-//! What a thread has used: time of a processor, and how often it went to sleep.
+//! What a thread has used: time of a processor, and how often it went to sleep; and a process.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::mem;
@@ -49,6 +49,12 @@ impl Usage {
             sleeps: self.sleeps + other.sleeps,
         }
     }
+}
+
+/// Of all threads of this process, so far.
+pub fn cpu_of_process() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 #[cfg(test)]

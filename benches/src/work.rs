@@ -55,8 +55,8 @@ pub fn nanos_a_call(sample: Duration, mut operation: impl FnMut()) -> f64 {
     }
 }
 
-/// Mean and median time of a call in microseconds, called over and over for about `sample`.
-pub fn micros_mean_and_median(sample: Duration, mut operation: impl FnMut()) -> [f64; 2] {
+/// Microseconds of each call, called over and over for about `sample`.
+pub fn micros(sample: Duration, mut operation: impl FnMut()) -> Vec<f64> {
     let mut times = Vec::new();
     let start = Instant::now();
     while start.elapsed() < sample {
@@ -64,10 +64,17 @@ pub fn micros_mean_and_median(sample: Duration, mut operation: impl FnMut()) -> 
         operation();
         times.push(begun.elapsed().as_secs_f64() * 1e6);
     }
-    [
-        times.iter().sum::<f64>() / times.len() as f64,
-        median(&times),
-    ]
+    times
+}
+
+pub fn mean(figures: &[f64]) -> f64 {
+    figures.iter().sum::<f64>() / figures.len() as f64
+}
+
+/// Mean and median time of a call in microseconds, called over and over for about `sample`.
+pub fn micros_mean_and_median(sample: Duration, operation: impl FnMut()) -> [f64; 2] {
+    let times = micros(sample, operation);
+    [mean(&times), median(&times)]
 }
 
 /// Calls a second of all threads together; each thread calls what `operation` makes for it.

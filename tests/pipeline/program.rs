@@ -1,5 +1,6 @@
 //! Runs the example as a program, in a room of its own that shows what it leaves behind.
 
+use crate::example;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Where one test's programs live: their temporary folder is empty when nothing runs.
@@ -206,36 +207,7 @@ impl Process {
     }
 }
 
-/// The example of the same build as this test. `cargo test` builds it first, `cargo test --test` does
-/// not; so it is built here if its sources are newer.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.ancestors().nth(2).unwrap();
-        let binary = profile.join("examples/pipeline");
-        if modified(&binary) < newest_source() {
-            let mut build = Command::new(env!("CARGO"));
-            build.args(["build", "--workspace", "--example", "pipeline"]);
-            if profile.ends_with("release") {
-                build.arg("--release");
-            }
-            build.arg("--target-dir").arg(profile.parent().unwrap());
-            assert!(build.current_dir(ROOT).status().unwrap().success());
-        }
-        binary
-    })
-}
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// `None`, and so older than anything, if there is no such file.
-fn modified(path: &Path) -> Option<SystemTime> {
-    path.metadata().and_then(|file| file.modified()).ok()
-}
-
-fn newest_source() -> Option<SystemTime> {
-    let folders = ["src", "examples/pipeline"].map(|folder| Path::new(ROOT).join(folder));
-    let entries = folders.iter().flat_map(walkdir::WalkDir::new).flatten();
-    entries.map(|entry| modified(entry.path())).max().flatten()
+    BINARY.get_or_init(|| example::binary("pipeline"))
 }

@@ -11,7 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Arguments that make an example short. One that is not named here runs without arguments.
-const QUICKLY: &[(&str, &[&str])] = &[("pipeline", &["--quick", "--compare"])];
+const QUICKLY: &[(&str, &[&str])] = &[
+    ("claims", &["--quick"]),
+    ("pipeline", &["--quick", "--compare"]),
+];
 
 /// How long one example may take before it counts as hung.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -4,7 +4,9 @@
 mod barrier;
 mod condition;
 mod event;
+mod future;
 pub mod lock;
+mod parallel;
 mod pool;
 pub mod priority;
 pub mod process;
@@ -85,6 +87,16 @@ pub const GROUPS: &[Group] = &[
         name: "pool",
         what: "thread pools that return results",
         workloads: pool::workloads,
+    },
+    Group {
+        name: "future",
+        what: "results that are there later, and many of them",
+        workloads: future::workloads,
+    },
+    Group {
+        name: "parallel",
+        what: "loops and recursions over borrowed data",
+        workloads: parallel::workloads,
     },
     Group {
         name: "process",

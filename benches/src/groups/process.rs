@@ -6,15 +6,18 @@
 
 mod futex;
 mod ours;
-mod python;
 mod socket;
 
+use crate::python::{self, Script};
 use crate::run::{Metric, Workload};
 use std::env;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 const WORKERS: usize = 2;
+
+const PYTHON: &str = "Python ProcessPoolExecutor";
+const SCRIPT: Script = Script("groups/process_pool.py");
 
 /// Says in the environment that this process is the other end, and of what.
 const CHILD: &str = "LATCHWORK_BENCHES_CHILD";
@@ -55,11 +58,9 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
             socket::items_a_second(sample)
         });
     if python::is_there() {
-        start = start.peer(python::NAME, move || python::sample::<1>("start", sample));
-        round_trip = round_trip.peer(python::NAME, move || {
-            python::sample::<2>("round-trip", sample)
-        });
-        map = map.peer(python::NAME, move || python::sample::<1>("map", sample));
+        start = start.peer(PYTHON, move || SCRIPT.sample::<1>("start", sample));
+        round_trip = round_trip.peer(PYTHON, move || SCRIPT.sample::<2>("round-trip", sample));
+        map = map.peer(PYTHON, move || SCRIPT.sample::<1>("map", sample));
     }
     vec![start, round_trip, map]
 }

@@ -4,9 +4,9 @@ mod kinds;
 
 use crate::allocated::allocated_by;
 use crate::run::{Figures, Metric, Workload};
+use crate::usage::cpu_of_process as cpu;
 use crate::work::{Waits, spin, steps};
 use kinds::{Heap, Ours, Threads, Timers, Tokio, TokioDelayQueue};
-use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -64,12 +64,6 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
 
 fn of<T: 'static, R: Into<Figures>>(timers: T, sample: impl Fn(&T) -> R) -> impl FnMut() -> R {
     move || sample(&timers)
-}
-
-/// Of all threads of this process, so far.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Times in tens of seconds, at random: nothing rings meanwhile.
