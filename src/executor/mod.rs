@@ -4,8 +4,11 @@
 //! edit between them. [`ThreadPoolExecutor`] adds [`spawn`](ThreadPoolExecutor::spawn) for closures.
 
 mod as_completed;
+mod block_on;
+mod cancel_on_drop;
 mod error;
 mod future;
+pub(crate) mod global;
 mod map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
@@ -14,8 +17,11 @@ mod thread_pool;
 
 pub use crate::panic::Panicked;
 pub use as_completed::{AsCompleted, as_completed};
+pub use block_on::{block_on, block_on_within};
+pub use cancel_on_drop::CancelOnDrop;
 pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use future::{Finished, NotDone, TaskFuture};
+pub use global::{AlreadyGlobal, global, set_global, shutdown_global_within, to_thread};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
