@@ -9,6 +9,7 @@ mod cancel_on_drop;
 mod error;
 mod future;
 pub(crate) mod global;
+mod local_executor;
 mod map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
@@ -22,6 +23,7 @@ pub use cancel_on_drop::CancelOnDrop;
 pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use future::{Finished, NotDone, TaskFuture};
 pub use global::{AlreadyGlobal, global, set_global, shutdown_global_within, to_thread};
+pub use local_executor::{LocalExecutor, LocalHandle};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
