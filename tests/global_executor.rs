@@ -205,6 +205,8 @@ fn a_forked_child_has_a_global_pool_of_its_own() {
             // SAFETY: what the child does then is what this is about.
             let pid = unsafe { libc::fork() };
             if pid == 0 {
+                // SAFETY: ends a child that hangs.
+                unsafe { libc::alarm(20) };
                 let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
                     let refused = parents.spawn(|| ()).unwrap_err();
                     assert!(matches!(refused.reason, SubmitRefusal::Broken(_)));

@@ -13,6 +13,7 @@ mod local_executor;
 mod map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
+mod scheduled;
 mod task;
 mod thread_pool;
 
@@ -27,6 +28,7 @@ pub use local_executor::{LocalExecutor, LocalHandle};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
+pub use scheduled::{NotYet, ScheduledExecutor, ScheduledTask};
 pub use task::TaskId;
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
