@@ -527,6 +527,22 @@ fn runs_nest() {
             (other.unwrap(), item.unwrap())
         });
         assert_eq!(told, (2, 1));
+        // The outer one's nudge comes while the inner one runs, which takes it, and there is no other.
+        let (inner, its) = (Rc::clone(&executor), Rc::clone(&queue));
+        let nested = executor.spawn(async move {
+            inner.run(async {
+                its.put(3).unwrap();
+                let other = LocalHandle::current().unwrap().spawn_local(async {
+                    yield_now().await;
+                    yield_now().await;
+                });
+                other.unwrap().await.unwrap();
+            });
+            drop(inner);
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(executor.run(queue.get_async()), Ok(3));
+        assert!(nested.cancel());
         let executor = Rc::into_inner(executor).unwrap();
         executor.join();
     });

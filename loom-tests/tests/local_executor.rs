@@ -10,7 +10,9 @@ use latchwork_loom_tests::model;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use std::future::poll_fn;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
 use std::task::Poll;
 
 /// Counts its drops.
@@ -33,34 +35,58 @@ fn block_on_against_wake() {
     });
 }
 
+/// Ready when two others have done something, of which they tell by waking alone.
+fn two_wakes() -> (impl Future<Output = ()>, Others) {
+    let others = Others::default();
+    let threads = others.clone();
+    let done = Arc::new(AtomicUsize::new(0));
+    let future = poll_fn(move |cx| {
+        let mut threads = threads.borrow_mut();
+        if threads.is_empty() {
+            threads.extend((0..2).map(|_| {
+                let (waker, done) = (cx.waker().clone(), done.clone());
+                thread::spawn(move || {
+                    done.fetch_add(1, Ordering::Relaxed);
+                    waker.wake();
+                })
+            }));
+        }
+        match done.load(Ordering::Relaxed) {
+            2 => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    });
+    (future, others)
+}
+
+type Others = Rc<RefCell<Vec<thread::JoinHandle<()>>>>;
+
+fn join(others: &Others) {
+    for other in others.take() {
+        other.join().unwrap();
+    }
+}
+
 #[test]
 fn block_on_against_two_wakes() {
     model(
         "block_on: a wake-up that comes during a poll, or after one for nothing, is not lost",
         || {
-            let ready = Arc::new(AtomicUsize::new(0));
-            let mut others = Vec::new();
-            let mut has_begun = false;
-            let count = ready.clone();
-            block_on(poll_fn(|cx| {
-                if !has_begun {
-                    has_begun = true;
-                    others.extend((0..2).map(|_| {
-                        let (waker, ready) = (cx.waker().clone(), ready.clone());
-                        thread::spawn(move || {
-                            ready.fetch_add(1, Ordering::Release);
-                            waker.wake();
-                        })
-                    }));
-                }
-                match count.load(Ordering::Acquire) {
-                    2 => Poll::Ready(()),
-                    _ => Poll::Pending,
-                }
-            }));
-            for other in others {
-                other.join().unwrap();
-            }
+            let (future, others) = two_wakes();
+            block_on(future);
+            join(&others);
+        },
+    );
+}
+
+#[test]
+fn main_against_two_wakes() {
+    model(
+        "local executor: the main future is woken during its turn, and twice before one",
+        || {
+            let (future, others) = two_wakes();
+            LocalExecutor::new().run(future);
+            join(&others);
         },
     );
 }
