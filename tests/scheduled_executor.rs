@@ -85,6 +85,7 @@ fn functions_are_called_after_their_delay() {
         let task = scheduled.after(SECOND, || 6 * 7).unwrap();
         clock.advance(SECOND);
         task.wait();
+        block_on(task.wait_async());
         assert!(task.is_done() && task.due().is_none());
         assert_eq!(task.cancel(), Cancel::Finished);
         assert_eq!(block_on(async { task.await }), Ok(42));
@@ -457,7 +458,7 @@ fn on_a_pool_of_others() {
 fn shutdown_against_submissions() {
     watchdog(LIMIT, "shutdown_against_submissions", || {
         for pending in [Shutdown::Drain, Shutdown::Immediate] {
-            for _ in 0..100 {
+            for _ in 0..50 {
                 let scheduled = ScheduledExecutor::new(2);
                 let tasks = thread::scope(|s| {
                     let submitter = s.spawn(|| {
@@ -469,9 +470,10 @@ fn shutdown_against_submissions() {
                             };
                             let again = scheduled.at_fixed_rate(soon, HOUR, |_| ());
                             tasks.push((once, again.ok()));
+                            thread::yield_now();
                         }
                     });
-                    while scheduled.pending() < 5 {
+                    while scheduled.pending() == 0 {
                         thread::yield_now();
                     }
                     scheduled.shutdown(pending);

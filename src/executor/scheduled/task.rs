@@ -70,6 +70,12 @@ impl<R: Send + 'static> ScheduledTask<R> {
         self.timer.wait_within(limit)
     }
 
+    /// As [`wait`](ScheduledTask::wait), without blocking a thread.
+    #[track_caller]
+    pub fn wait_async(&self) -> impl Future<Output = ()> {
+        self.timer.wait_async()
+    }
+
     /// Blocks until it has ended and returns what came of it. From within the function itself this never returns.
     ///
     /// # Errors
