@@ -1,10 +1,13 @@
 //! [`block_on`]: runs a future on the calling thread, which sleeps while the future does.
 //!
 //! A wake-up sets a flag, and the thread takes it down before it polls. So one that comes while the future is
-//! polled leads to another poll, one that comes for nothing costs one, and none is lost.
+//! polled leads to another poll, one that comes for nothing costs one, and none is lost. So it does no harm either if
+//! the flag is that of an earlier call in the same thread, of which somebody has kept a waker.
 
+use crate::platform::thread_local;
 use crate::sync::Event;
 use crate::{GaveUp, Limit};
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,7 +28,7 @@ use std::task::{Context, Poll, Wake, Waker};
 ///
 /// # Cost
 ///
-/// One allocation. No system call but for sleeping.
+/// An allocation for a thread's first call, and for one within another. No system call but for sleeping.
 ///
 /// # Source
 ///
@@ -84,8 +87,8 @@ pub fn block_on_within<'l, F: Future>(
 ) -> Result<F::Output, GaveUp> {
     let limit = limit.into();
     let mut future = pin!(future);
-    let woken = Arc::new(Woken(Event::new()));
-    let waker = Waker::from(Arc::clone(&woken));
+    let woken = InUse::new();
+    let waker = Waker::from(Arc::clone(&woken.0));
     let mut context = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
@@ -94,8 +97,30 @@ pub fn block_on_within<'l, F: Future>(
         // Also for a future that wakes itself, so that the wait never sees the limit.
         limit.check()?;
         // If this gives up, the next check says so; before it, the future gets its last poll.
-        let _ = woken.0.wait_within(limit);
-        woken.0.clear();
+        let _ = woken.0.0.wait_within(limit);
+        woken.0.0.clear();
+    }
+}
+
+thread_local! {
+    /// This thread's, unless it is in use.
+    static SPARE: Cell<Option<Arc<Woken>>> = const { Cell::new(None) };
+}
+
+/// The thread's own, which goes back to it.
+struct InUse(Arc<Woken>);
+
+impl InUse {
+    fn new() -> InUse {
+        // In a destructor at the thread's end there may be no place for it any more.
+        let spare = SPARE.try_with(Cell::take).unwrap_or_default();
+        InUse(spare.unwrap_or_else(|| Arc::new(Woken(Event::new()))))
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        let _ = SPARE.try_with(|spare| spare.set(Some(Arc::clone(&self.0))));
     }
 }
 
