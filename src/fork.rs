@@ -33,7 +33,8 @@ const NOTHING: Part = Part {
 };
 
 #[cfg(all(unix, not(loom)))]
-static PARTS: [Part; 13] = {
+static PARTS: [Part; 14] = {
+    use crate::executor::global;
     use crate::exit;
     use crate::platform::{DIRECTORY, std_passage};
     use crate::thread::{local, panic_hook, registry, spawn_hook};
@@ -105,6 +106,12 @@ static PARTS: [Part; 13] = {
         Part {
             hold: panic_hook::fork::hold,
             let_go: panic_hook::fork::let_go,
+            ..NOTHING
+        },
+        Part {
+            hold: global::fork::hold,
+            let_go: global::fork::let_go,
+            forget_others: |_| global::fork::forget_parents(),
             ..NOTHING
         },
         Part {

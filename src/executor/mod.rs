@@ -4,23 +4,33 @@
 //! edit between them. [`ThreadPoolExecutor`] adds [`spawn`](ThreadPoolExecutor::spawn) for closures.
 
 mod as_completed;
+mod block_on;
+mod cancel_on_drop;
 mod error;
 mod future;
 mod helping;
+pub(crate) mod global;
+mod local_executor;
 mod map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
+mod scheduled;
 mod task;
 mod thread_pool;
 
 pub use crate::panic::Panicked;
 pub use as_completed::{AsCompleted, as_completed};
+pub use block_on::{block_on, block_on_within};
+pub use cancel_on_drop::CancelOnDrop;
 pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use future::{NotDone, TaskFuture};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
 pub use task::{Finished, TaskId};
+pub use global::{AlreadyGlobal, global, set_global, shutdown_global_within, to_thread};
+pub use local_executor::{LocalExecutor, LocalHandle};
+pub use scheduled::{NotYet, ScheduledExecutor, ScheduledTask};
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};

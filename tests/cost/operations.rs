@@ -1,8 +1,8 @@
 //! What is held to its cost. A new primitive adds a row here, or two, and is in every test.
 
 use super::common::{block_on, poll, until_parked};
-use latchwork::executor::ThreadPoolExecutor;
 use latchwork::pool::ResourcePool;
+use latchwork::executor::{self, ThreadPoolExecutor};
 use latchwork::queue::{Discipline, GetError, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use latchwork::select::Select;
 use latchwork::sync::{Condition, Event, Lock, Semaphore};
@@ -40,6 +40,10 @@ pub const ALONE: &[Row<Operation>] = &[
     ("Lock::lock_async", || {
         let lock = Lock::new(0);
         Box::new(move || *at_once(lock.lock_async()) += 1)
+    }),
+    ("executor::block_on", || {
+        // The first one allocates what the thread keeps.
+        Box::new(|| executor::block_on(std::future::ready(())))
     }),
     ("Semaphore::acquire", || {
         let semaphore = Semaphore::new(3);
@@ -290,6 +294,14 @@ pub const WAITS: &[Row<Wait>] = &[
         let event = leak(Event::new());
         Wait {
             wait: Box::new(|limit| event.wait_within(limit).is_ok()),
+            until_parked: Some(Box::new(|| until_parked("Event", event, 1))),
+            grant: Box::new(|| assert!(event.set())),
+        }
+    }),
+    ("executor::block_on", || {
+        let event = leak(Event::new());
+        Wait {
+            wait: Box::new(|limit| executor::block_on_within(event.wait_async(), limit).is_ok()),
             until_parked: Some(Box::new(|| until_parked("Event", event, 1))),
             grant: Box::new(|| assert!(event.set())),
         }
