@@ -22,10 +22,13 @@ pub use future::{NotDone, TaskFuture};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
-pub use task::{Finished, TaskId};
+pub use task::{CurrentTask, Finished, TaskId, current_task};
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
-pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
+pub use thread_pool::{
+    Builder as ThreadPoolBuilder, Rejection, StatefulPool, Stats, TaskBuilder, ThreadPoolExecutor,
+    Times,
+};
 
 use crate::{GaveUp, Limit, Shutdown};
 use serde::{Serialize, de::DeserializeOwned};

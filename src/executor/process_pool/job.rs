@@ -104,6 +104,7 @@ impl Job {
                 message,
                 location,
                 thread: Some(thread),
+                task: None,
                 backtrace: None,
             }),
             Outcome::Failed(CallFailure::Argument(why)) => TaskError::Decode(why.into()),

@@ -31,6 +31,13 @@ impl TaskId {
     }
 }
 
+#[cfg(feature = "tracing")]
+impl TaskId {
+    pub(in crate::executor) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task {}", self.0)

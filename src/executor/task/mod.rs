@@ -12,11 +12,14 @@
 //! callbacks, with nothing locked.
 
 mod call;
+mod current;
 mod hooks;
 mod id;
 mod promise;
 
-pub(super) use call::{Apply, Call, Closure, Work};
+pub(super) use call::{Apply, Call, Closure, Fallible, Work};
+pub use current::{CurrentTask, current_task};
+pub(super) use current::{innermost, is_called, run_as};
 pub use hooks::Finished;
 pub(super) use hooks::Hook;
 pub use id::TaskId;
@@ -63,6 +66,9 @@ pub(crate) trait Job: Send + Sync {
 
     /// Has somebody the right to run it or to end it, or has it ended?
     fn is_claimed(&self) -> bool;
+
+    /// Has somebody ended it, or is about to, by cancelling it? Does not wait.
+    fn was_cancelled(&self) -> bool;
 
     /// The pool in whose queue it is, or was, by address; 0 for none.
     fn home(&self) -> usize;
@@ -151,6 +157,15 @@ impl<R> Core<R> {
             self.end.wait();
         }
         matches!(self.error(), Some(TaskError::Cancelled))
+    }
+
+    /// Has it been cancelled, or is it about to be?
+    fn was_cancelled(&self) -> bool {
+        self.end.marks() & (DROPPED | DONE) == DROPPED
+            || matches!(
+                self.error(),
+                Some(TaskError::Cancelled | TaskError::Discarded)
+            )
     }
 
     /// Ends it. Whoever calls this has the claim.

@@ -23,6 +23,10 @@ impl<R: Send> Job for Bare<R> {
         self.0.is_claimed()
     }
 
+    fn was_cancelled(&self) -> bool {
+        self.0.was_cancelled()
+    }
+
     fn home(&self) -> usize {
         0
     }
