@@ -104,6 +104,10 @@ impl Caught {
         &*self.payload
     }
 
+    pub(crate) fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload
+    }
+
     /// As data; the payload remains.
     pub(crate) fn describe(&self) -> Panicked {
         let place = self.place.as_ref();

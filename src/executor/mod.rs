@@ -26,8 +26,8 @@ pub use task::{CurrentTask, Finished, TaskId, current_task};
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
 pub use thread_pool::{
-    Builder as ThreadPoolBuilder, Rejection, StatefulPool, Stats, TaskBuilder, ThreadPoolExecutor,
-    Times,
+    Builder as ThreadPoolBuilder, Group, GroupBuilder, GroupError, Rejection, Scope, ScopedFuture,
+    StatefulPool, Stats, TaskBuilder, ThreadPoolExecutor, Times,
 };
 
 use crate::{GaveUp, Limit, Shutdown};

@@ -12,7 +12,7 @@ pub struct TaskId(u64);
 const BLOCK: u64 = 256;
 
 impl TaskId {
-    pub(super) fn next() -> TaskId {
+    pub(in crate::executor) fn next() -> TaskId {
         // Not modelled: only the number's uniqueness matters.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         std::thread_local! {

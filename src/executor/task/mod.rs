@@ -99,7 +99,7 @@ unsafe impl<R: Send> Sync for Core<R> {}
 unsafe impl<R: Send> Send for Core<R> {}
 
 impl<R> Core<R> {
-    fn new() -> Core<R> {
+    pub(super) fn new() -> Core<R> {
         Core {
             id: TaskId::next(),
             generation: AtomicU8::new(forked::generation()),
@@ -143,7 +143,7 @@ impl<R> Core<R> {
     }
 
     /// Ends it without running it, unless it has been claimed.
-    fn drop_with(&self, error: TaskError) -> bool {
+    pub(super) fn drop_with(&self, error: TaskError) -> bool {
         let may = self.end.claim(STARTED | DROPPED, STARTED, 0);
         if may {
             self.finish(Err(error));

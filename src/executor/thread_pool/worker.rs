@@ -12,6 +12,7 @@
 
 use super::idle::IDLE;
 use super::pool::Pool;
+use super::scope;
 use super::start::{self, Start};
 use super::stats::Tally;
 use crate::executor::TaskError;
@@ -296,7 +297,7 @@ impl Drop for Expecting {
 impl Onlooker for Worker {
     fn falls_asleep(&self, kind: &'static Kind, is_limited: bool) -> bool {
         let pool = &self.pool;
-        let is_for_task = is_awaited_by(kind);
+        let is_for_task = is_awaited_by(kind) || scope::is_awaited_by(kind);
         let is_replaced = is_for_task || pool.settings.replaces_all;
         if !is_replaced || ptr::eq(kind, &IDLE) || pool.is_left_behind() {
             return false;
