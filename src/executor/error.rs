@@ -1,6 +1,6 @@
 //! What can become of a task, and why one was not accepted.
 
-use super::TaskId;
+use super::{Failure, TaskId};
 use crate::GaveUp;
 use crate::panic::Panicked;
 use std::error::Error;
@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub enum TaskError {
     /// The task panicked; its worker goes on.
     Panicked(Panicked),
+    /// It returned an error, and its future is one of what it returns when it succeeds.
+    Failed(Failure),
     /// It was cancelled before it started.
     Cancelled,
     /// Whoever was to run it went away without saying anything.
@@ -36,6 +38,7 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TaskError::Panicked(panic) => panic.fmt(f),
+            TaskError::Failed(failure) => fmt::Display::fmt(failure, f),
             TaskError::Cancelled => f.write_str("the task was cancelled before it started"),
             TaskError::Lost => f.write_str("the task was dropped by its executor"),
             TaskError::WorkerDied(death) => death.fmt(f),
@@ -50,7 +53,15 @@ impl fmt::Display for TaskError {
     }
 }
 
-impl Error for TaskError {}
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // Its own text is that of the error itself.
+            TaskError::Failed(failure) => failure.get().source(),
+            _ => None,
+        }
+    }
+}
 
 /// The death of a worker process in the middle of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]

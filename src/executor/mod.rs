@@ -5,6 +5,7 @@
 
 mod as_completed;
 mod error;
+mod failure;
 mod future;
 mod helping;
 mod map;
@@ -16,6 +17,7 @@ mod thread_pool;
 pub use crate::panic::Panicked;
 pub use as_completed::{AsCompleted, as_completed};
 pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
+pub use failure::Failure;
 pub use future::{NotDone, TaskFuture};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
