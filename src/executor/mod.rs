@@ -3,29 +3,43 @@
 //! [`Executor`] is one trait for threads and processes: changing the type of the pool is the only
 //! edit between them. [`ThreadPoolExecutor`] adds [`spawn`](ThreadPoolExecutor::spawn) for closures.
 
+mod arrivals;
 mod as_completed;
 mod error;
 mod failure;
 mod future;
 mod helping;
+mod join;
 mod map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
+mod race;
+mod shared;
+mod state;
 mod task;
+mod then;
 mod thread_pool;
+mod wait;
+mod waitable;
 
 pub use crate::panic::Panicked;
-pub use as_completed::{AsCompleted, as_completed};
+pub use as_completed::{AsCompleted, Indexed, Unfinished, as_completed};
 pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
 pub use failure::Failure;
 pub use future::{NotDone, TaskFuture};
+pub use join::{join_all, try_join_all};
 pub use map::Map;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
-pub use task::{Finished, TaskId};
+pub use race::{race, race_ok};
+pub use shared::SharedFuture;
+pub use state::TaskState;
+pub use task::{Cancelled, Finished, Promise, RunningPromise, TaskId, promise};
 #[cfg(loom)]
-pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
+pub(crate) use task::{Promise as TaskPromise, promise as task_pair};
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
+pub use wait::{ReturnWhen, Waited, wait, wait_async};
+pub use waitable::Waitable;
 
 use crate::{GaveUp, Limit, Shutdown};
 use serde::{Serialize, de::DeserializeOwned};

@@ -11,7 +11,7 @@ mod pool;
 mod worker;
 
 pub use builder::Builder;
-pub(super) use worker::help;
+pub(super) use worker::{Expecting, expect, help, is_of};
 
 use self::pool::Pool;
 use super::task::{Apply, Call, Closure, Work};

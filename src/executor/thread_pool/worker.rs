@@ -43,7 +43,7 @@ pub(super) struct Worker {
 }
 
 /// Is this a worker of the pool with that address?
-pub(super) fn is_of(pool: usize) -> bool {
+pub(crate) fn is_of(pool: usize) -> bool {
     with(|worker| worker.pool.address() == pool) == Some(true)
 }
 
@@ -102,6 +102,15 @@ impl Worker {
         }
     }
 
+    fn expect(&self, task: &Arc<dyn Job + '_>) -> Expecting {
+        let task: Arc<dyn Job + '_> = Arc::clone(task);
+        // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
+        // once it has ended there is nothing in it that it had borrowed.
+        let task =
+            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
+        Expecting(self.expects.replace(Some(task)))
+    }
+
     /// Is there stack enough to run another task on top of this one?
     fn has_stack(&self) -> bool {
         let here = 0_u8;
@@ -124,13 +133,13 @@ pub(crate) fn help(task: &Arc<dyn Job + '_>) -> Option<Expecting> {
             task.run();
             worker.depth.set(depth);
         }
-        let task: Arc<dyn Job + '_> = Arc::clone(task);
-        // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
-        // once it has ended there is nothing in it that it had borrowed.
-        let task =
-            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
-        Some(Expecting(worker.expects.replace(Some(task))))
+        Some(worker.expect(task))
     })?
+}
+
+/// As `help`, without running it.
+pub(crate) fn expect(task: &Arc<dyn Job + '_>) -> Option<Expecting> {
+    with(|worker| (task.home() == worker.pool.address()).then(|| worker.expect(task)))?
 }
 
 /// The worker waits for a task of its pool until this is dropped. What it waited for before, further down its stack.
