@@ -129,13 +129,7 @@ impl<F: Waitable> AsCompleted<F> {
 
     /// The futures that have not been given back, in the order in which they came.
     pub fn remaining(mut self) -> Vec<F> {
-        self.unwatch();
-        let mut left: Vec<_> = std::mem::take(&mut self.slots)
-            .into_iter()
-            .flatten()
-            .collect();
-        left.sort_by_key(|(position, _)| *position);
-        left.into_iter().map(|(_, future)| future).collect()
+        self.end().into_iter().map(|(_, future)| future).collect()
     }
 
     /// How many futures are left.
@@ -175,8 +169,23 @@ impl<F: Waitable> AsCompleted<F> {
         }
     }
 
+    /// From now on it is this limit.
+    pub(super) fn set_limit(&mut self, limit: Limit<'_>) {
+        self.limit = OwnedLimit::new(limit);
+    }
+
+    /// Ends it: the futures that have not been given back, with their positions, in the order in which they came.
+    pub(super) fn end(&mut self) -> Vec<(usize, F)> {
+        self.unwatch();
+        self.is_over = true;
+        self.waiting.clear();
+        let mut left: Vec<_> = self.slots.drain(..).flatten().collect();
+        left.sort_by_key(|(position, _)| *position);
+        left
+    }
+
     #[track_caller]
-    fn next_with_position(&mut self) -> Option<Result<(usize, F), Unfinished>> {
+    pub(super) fn next_with_position(&mut self) -> Option<Result<(usize, F), Unfinished>> {
         if self.is_at_end() {
             return None;
         }

@@ -120,13 +120,10 @@ impl<R: Send + 'static> Plan for JoinAll<R> {
     }
 
     fn ended(derived: &Arc<Derived<Self>>, _number: usize) {
-        let plan = {
-            let mut plan = derived.plan.lock();
-            take_if(&mut plan, |plan| {
-                plan.0.left -= 1;
-                plan.0.left == 0
-            })
-        };
+        let plan = derived.plan.lock().take_if(|plan| {
+            plan.0.left -= 1;
+            plan.0.left == 0
+        });
         if let Some(plan) = plan {
             derived.end_by(|| Ok(plan.0.futures.into_iter().map(TaskFuture::take).collect()));
         }
@@ -153,13 +150,10 @@ impl<R: Send + 'static> Plan for TryJoinAll<R> {
     }
 
     fn ended(derived: &Arc<Derived<Self>>, number: usize) {
-        let plan = {
-            let mut plan = derived.plan.lock();
-            take_if(&mut plan, |plan| {
-                plan.0.left -= 1;
-                plan.0.left == 0 || plan.0.has_failed(number)
-            })
-        };
+        let plan = derived.plan.lock().take_if(|plan| {
+            plan.0.left -= 1;
+            plan.0.left == 0 || plan.0.has_failed(number)
+        });
         let Some(mut plan) = plan else { return };
         if plan.0.has_failed(number) {
             let failed = plan.0.futures.swap_remove(number);
@@ -181,10 +175,6 @@ impl<R: Send + 'static> OfSeveral<R> for TryJoinAll<R> {
     }
 }
 
-pub(super) fn take_if<P>(plan: &mut Option<P>, is_time: impl FnOnce(&mut P) -> bool) -> Option<P> {
-    plan.take_if(is_time)
-}
-
 impl<R: Send + 'static> TaskFuture<R> {
     /// Both results, or the first error that there is in time: then the other one is cancelled unless it has started.
     ///
@@ -200,41 +190,56 @@ impl<R: Send + 'static> TaskFuture<R> {
     #[doc(alias = "join")]
     pub fn zip<U: Send + 'static>(self, other: TaskFuture<U>) -> TaskFuture<(R, U)> {
         let (one, two) = (Arc::clone(self.task()), Arc::clone(other.task()));
-        let derived = Arc::new(Derived::new(Zip(self, other)));
+        let derived = Arc::new(Derived::new(Zip {
+            one: self,
+            two: other,
+            left: 2,
+        }));
         follow(&one, &derived, 0);
         follow(&two, &derived, 1);
         TaskFuture::new(derived)
     }
 }
 
-struct Zip<A, B>(TaskFuture<A>, TaskFuture<B>);
+struct Zip<A, B> {
+    one: TaskFuture<A>,
+    two: TaskFuture<B>,
+    left: usize,
+}
+
+impl<A, B> Zip<A, B> {
+    /// Why the one that has just ended has no result.
+    fn error(&self, number: usize) -> Option<&TaskError> {
+        match number {
+            0 => self.one.error(),
+            _ => self.two.error(),
+        }
+    }
+}
 
 impl<A: Send + 'static, B: Send + 'static> Plan for Zip<A, B> {
     type Output = (A, B);
 
     fn sources(&self) -> Sources {
         smallvec![
-            Arc::clone(self.0.task()) as _,
-            Arc::clone(self.1.task()) as _
+            Arc::clone(self.one.task()) as _,
+            Arc::clone(self.two.task()) as _
         ]
     }
 
-    fn ended(derived: &Arc<Derived<Self>>, _number: usize) {
-        let plan = {
-            let mut plan = derived.plan.lock();
-            take_if(&mut plan, |Zip(one, two)| {
-                let has_failed = one.error().is_some() || two.error().is_some();
-                has_failed || (one.is_done() && two.is_done())
-            })
-        };
+    fn ended(derived: &Arc<Derived<Self>>, number: usize) {
+        let plan = derived.plan.lock().take_if(|plan| {
+            plan.left -= 1;
+            plan.left == 0 || plan.error(number).is_some()
+        });
         let Some(plan) = plan else { return };
-        let error = plan.0.error().or(plan.1.error()).cloned();
+        let error = plan.error(number).cloned();
         match error {
             Some(error) => {
                 derived.end_by(|| Err(error));
                 Derived::let_go(plan);
             }
-            None => derived.end_by(|| Ok((plan.0.take()?, plan.1.take()?))),
+            None => derived.end_by(|| Ok((plan.one.take()?, plan.two.take()?))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Futures that are made of several, one of whose results is wanted: [`race`], [`race_ok`].
 
-use super::join::{OfSeveral, Several, start, take_if};
+use super::join::{OfSeveral, Several, start};
 use super::task::{Derived, Plan, Sources};
 use super::{TaskError, TaskFuture};
 use std::sync::Arc;
@@ -63,14 +63,11 @@ impl<R: Send + 'static> Plan for Race<R> {
     }
 
     fn ended(derived: &Arc<Derived<Self>>, number: usize) {
-        let plan = {
-            let mut plan = derived.plan.lock();
-            take_if(&mut plan, |plan| {
-                plan.several.left -= 1;
-                let is_enough = !plan.wants_result || !plan.several.has_failed(number);
-                is_enough || plan.several.left == 0
-            })
-        };
+        let plan = derived.plan.lock().take_if(|plan| {
+            plan.several.left -= 1;
+            let is_enough = !plan.wants_result || !plan.several.has_failed(number);
+            is_enough || plan.several.left == 0
+        });
         if let Some(mut plan) = plan {
             let first = plan.several.futures.swap_remove(number);
             derived.end_by(|| first.take());
