@@ -68,6 +68,12 @@ impl Error for TaskError {
     }
 }
 
+impl From<Failure> for TaskError {
+    fn from(failure: Failure) -> TaskError {
+        TaskError::Failed(failure)
+    }
+}
+
 /// The death of a worker process in the middle of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

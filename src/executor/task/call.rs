@@ -1,7 +1,7 @@
 //! [`Call`]: a task with the work that is to be done.
 
 use super::{Core, Job, Outcome, current};
-use crate::executor::thread_pool::note_failure;
+use crate::executor::thread_pool::note_ran;
 use crate::executor::{Failure, TaskError};
 use crate::panic::{Panicked, catch, report};
 use crate::platform::UnsafeCell;
@@ -110,9 +110,7 @@ impl<W: Work> Job for Call<W> {
                     ..panicked
                 }))
             });
-            if result.is_err() {
-                note_failure(self.home);
-            }
+            note_ran(self.home, result.is_ok());
             self.core.finish(result);
         }
         may

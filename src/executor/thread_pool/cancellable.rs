@@ -22,12 +22,11 @@ impl<W: Work> Job for Cancellable<W> {
     }
 
     fn drop_with(&self, error: TaskError) -> bool {
-        let is_cancelled = error == TaskError::Cancelled;
-        let is_dropped = self.call.drop_with(error);
-        if is_cancelled && !is_dropped {
-            self.token.cancel();
-        }
-        is_dropped
+        self.call.drop_with(error)
+    }
+
+    fn ask_to_stop(&self) {
+        self.token.cancel();
     }
 
     fn is_claimed(&self) -> bool {

@@ -30,7 +30,7 @@ pub use scope::{Group, GroupBuilder, GroupError, Scope, ScopedFuture};
 pub use stateful::StatefulPool;
 pub use stats::Stats;
 pub use task_builder::TaskBuilder;
-pub(super) use worker::{help, name_of, note_failure};
+pub(super) use worker::{Expecting, expect, help, is_of, name_of, note_ran};
 
 use self::crew::MOST_WORKERS;
 use self::pool::Pool;

@@ -53,7 +53,7 @@ struct Worker {
 }
 
 /// Is this a worker of the pool with that address?
-pub(super) fn is_of(pool: usize) -> bool {
+pub(crate) fn is_of(pool: usize) -> bool {
     with(|worker| worker.pool.address() == pool) == Some(true)
 }
 
@@ -70,12 +70,15 @@ pub(crate) fn name_of(pool: usize) -> Option<Arc<str>> {
     })?
 }
 
-/// A task of the pool with this address has not succeeded, in this thread.
-#[cold]
-pub(crate) fn note_failure(pool: usize) {
+/// A task of the pool with this address has run in this thread.
+#[inline]
+pub(crate) fn note_ran(pool: usize, has_succeeded: bool) {
     with(|worker| {
         if worker.pool.address() == pool {
-            worker.tally.failed();
+            worker.tally.ran();
+            if !has_succeeded {
+                worker.tally.failed();
+            }
         }
     });
 }
@@ -237,9 +240,7 @@ impl Worker {
     /// Runs the task, unless somebody has claimed it, and lets go of it. Nothing that it does unwinds.
     fn run(&self, job: Arc<dyn Job>) {
         contain(|| {
-            if job.run() {
-                self.tally.ran();
-            } else if job.was_cancelled() {
+            if !job.run() && job.was_cancelled() {
                 self.tally.cancelled();
             }
             drop(job);
@@ -249,6 +250,15 @@ impl Worker {
     /// May another task run on top of the one that waits?
     fn may_help(&self) -> bool {
         self.has_stack() && !self.is_lent.get()
+    }
+
+    fn expect(&self, task: &Arc<dyn Job + '_>) -> Expecting {
+        let task: Arc<dyn Job + '_> = Arc::clone(task);
+        // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
+        // once it has ended there is nothing in it that it had borrowed.
+        let task =
+            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
+        Expecting(self.expects.replace(Some(task)))
     }
 
     /// Is there stack enough to run another task on top of this one?
@@ -270,18 +280,16 @@ pub(crate) fn help(task: &Arc<dyn Job + '_>) -> Option<Expecting> {
         }
         if worker.may_help() {
             let depth = worker.depth.replace(worker.depth.get() + 1);
-            if task.run() {
-                worker.tally.ran();
-            }
+            task.run();
             worker.depth.set(depth);
         }
-        let task: Arc<dyn Job + '_> = Arc::clone(task);
-        // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
-        // once it has ended there is nothing in it that it had borrowed.
-        let task =
-            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
-        Some(Expecting(worker.expects.replace(Some(task))))
+        Some(worker.expect(task))
     })?
+}
+
+/// As `help`, without running it.
+pub(crate) fn expect(task: &Arc<dyn Job + '_>) -> Option<Expecting> {
+    with(|worker| (task.home() == worker.pool.address()).then(|| worker.expect(task)))?
 }
 
 /// The worker waits for a task of its pool until this is dropped. What it waited for before, further down its stack.

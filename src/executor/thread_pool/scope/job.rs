@@ -6,7 +6,7 @@
 use super::ledger::Ledger;
 use crate::executor::TaskError;
 use crate::executor::task::{Job, TaskId, run_as};
-use crate::executor::thread_pool::note_failure;
+use crate::executor::thread_pool::note_ran;
 use crate::panic::{catch_all, report};
 use crate::platform::UnsafeCell;
 use crate::platform::atomic::{AtomicBool, Ordering};
@@ -96,9 +96,7 @@ impl<W: ScopedWork> Job for Scoped<W> {
     fn run(&self) -> bool {
         self.claim(|work, ledger| {
             let (is_good, _) = run_as(TaskId::next(), self.home, || work.run(ledger));
-            if !is_good {
-                note_failure(self.home);
-            }
+            note_ran(self.home, is_good);
         })
     }
 
@@ -118,10 +116,6 @@ impl<W: ScopedWork> Job for Scoped<W> {
 
     fn is_claimed(&self) -> bool {
         self.is_claimed.load(Ordering::Relaxed)
-    }
-
-    fn was_cancelled(&self) -> bool {
-        false
     }
 
     fn home(&self) -> usize {
