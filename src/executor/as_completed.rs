@@ -132,6 +132,11 @@ impl<F: Waitable> AsCompleted<F> {
         self.end().into_iter().map(|(_, future)| future).collect()
     }
 
+    #[cfg(feature = "progress")]
+    pub(super) fn futures(&self) -> impl Iterator<Item = &F> {
+        self.slots.iter().flatten().map(|(_, future)| future)
+    }
+
     /// How many futures are left.
     pub fn unfinished(&self) -> usize {
         self.waiting.len()

@@ -71,6 +71,21 @@ impl<R> Map<R> {
         self.left += len;
     }
 
+    /// Calls `f` with the number of items of each task when it has ended.
+    #[cfg(feature = "progress")]
+    pub(super) fn on_each_end(&self, f: impl Fn(usize) + Clone + Send + 'static) {
+        for task in &self.tasks {
+            let f = f.clone();
+            match task {
+                Part::One(future) => future.on_done(move |_| f(1)),
+                Part::Chunk(future, len) => {
+                    let len = *len;
+                    future.on_done(move |_| f(len));
+                }
+            }
+        }
+    }
+
     /// How many results have not been given out.
     pub(super) fn left(&self) -> usize {
         self.left

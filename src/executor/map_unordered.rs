@@ -41,6 +41,11 @@ impl<R: 'static> MapUnordered<R> {
         self
     }
 
+    #[cfg(feature = "progress")]
+    pub(super) fn futures_mut(&mut self) -> &mut AsCompleted<TaskFuture<R>> {
+        &mut self.futures
+    }
+
     fn cancel_rest(&mut self) {
         for (_, future) in self.futures.end().into_iter().rev() {
             future.cancel();

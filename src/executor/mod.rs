@@ -17,6 +17,8 @@ mod map_builder;
 mod map_unordered;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
+#[cfg(all(feature = "progress", not(loom)))]
+mod progress;
 mod race;
 mod shared;
 mod spawn_map;

@@ -338,7 +338,7 @@ impl ThreadPoolExecutor {
         W::Output: 'static,
     {
         let pool = &self.pool;
-        if !pool.is_plain {
+        if !pool.is_plain || traced::is_on() {
             return self.task().accept(value, into_work, into_value);
         }
         if let Err(why) = pool.check() {

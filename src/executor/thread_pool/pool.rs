@@ -97,7 +97,7 @@ impl Pool {
         Pool {
             generation: forked::generation(),
             queue: CachePadded::new(Tasks::new(settings.by_priority)),
-            is_plain: bound.is_none() && !settings.measures && !cfg!(feature = "tracing"),
+            is_plain: bound.is_none() && !settings.measures,
             bound,
             interrupt: CancelToken::new(),
             crew: CachePadded::new(Crew::new()),

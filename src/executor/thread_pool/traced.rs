@@ -1,10 +1,10 @@
 //! [`Parent`]: a span for each task, beneath the span in which it was submitted; nothing without the feature `tracing`.
 
 #[cfg(feature = "tracing")]
-pub(super) use on::Parent;
+pub(super) use on::{Parent, is_on};
 
 #[cfg(not(feature = "tracing"))]
-pub(super) use off::Parent;
+pub(super) use off::{Parent, is_on};
 
 #[cfg(feature = "tracing")]
 mod on {
@@ -12,6 +12,12 @@ mod on {
     use crate::executor::thread_pool::Pool;
     use std::sync::Arc;
     use tracing::{Span, info_span};
+
+    /// Does anybody listen?
+    #[inline]
+    pub(in crate::executor::thread_pool) fn is_on() -> bool {
+        tracing::dispatcher::has_been_set()
+    }
 
     /// Where a task was submitted.
     #[derive(Default)]
@@ -55,6 +61,11 @@ mod on {
 mod off {
     use crate::executor::TaskId;
     use crate::executor::thread_pool::Pool;
+
+    #[inline]
+    pub(in crate::executor::thread_pool) fn is_on() -> bool {
+        false
+    }
 
     /// Where a task was submitted: nobody wants to know.
     #[derive(Default)]
