@@ -115,7 +115,9 @@ fn a_task_has_a_span_beneath_its_submitters() {
         orphan.result().unwrap();
 
         let spans = SPANS.0.lock().unwrap();
-        let request = spans.iter().position(|span| span.metadata.name() == "request");
+        let request = spans
+            .iter()
+            .position(|span| span.metadata.name() == "request");
         let request = Some(Id::from_u64(request.unwrap() as u64 + 1));
         let tasks: Vec<_> = (spans.iter())
             .filter(|span| span.metadata.name() == "task")
