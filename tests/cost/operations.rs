@@ -1,8 +1,8 @@
 //! What is held to its cost. A new primitive adds a row here, or two, and is in every test.
 
 use super::common::{block_on, poll, until_parked};
-use latchwork::pool::ResourcePool;
 use latchwork::executor::{self, ThreadPoolExecutor};
+use latchwork::pool::ResourcePool;
 use latchwork::queue::{Discipline, GetError, LifoQueue, PriorityQueue, Queue, SimpleQueue};
 use latchwork::select::Select;
 use latchwork::sync::{Condition, Event, Lock, Semaphore};

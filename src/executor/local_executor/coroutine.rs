@@ -9,7 +9,7 @@
 //! process for some of them.
 
 use super::shared::{Item, Shared};
-use crate::executor::task::{Promise, pair};
+use crate::executor::task::{Promise, promise};
 use crate::executor::{SubmitError, SubmitRefusal, TaskError, TaskFuture};
 use crate::panic::{catch, report};
 use crate::thread::Context as Bindings;
@@ -34,12 +34,12 @@ pub(super) unsafe fn spawn<V, F>(
 ) -> Result<TaskFuture<F::Output>, SubmitError<V>>
 where
     F: Future + 'static,
-    F::Output: 'static,
+    F::Output: Send + 'static,
 {
     let Some(number) = shared.accept() else {
         return Err(SubmitError::new(value, SubmitRefusal::ShutDown));
     };
-    let (promise, task) = pair();
+    let (promise, task) = promise();
     let coroutine = Coroutine {
         future: Some(into_future(value)),
         bindings: Bindings::current(),
@@ -110,7 +110,7 @@ impl<F: Future> Future for Coroutine<F> {
         this.end();
         report("a result that nobody wanted", || {
             if let Some(promise) = this.promise.take() {
-                promise.complete(result);
+                promise.end(result);
             }
         });
         Poll::Ready(())

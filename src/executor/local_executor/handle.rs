@@ -127,7 +127,7 @@ impl LocalHandle {
     pub fn spawn_local<F>(&self, future: F) -> Result<TaskFuture<F::Output>, SubmitError<F>>
     where
         F: Future + 'static,
-        F::Output: 'static,
+        F::Output: Send + 'static,
     {
         assert!(
             self.shared.is_at_home(),

@@ -114,7 +114,7 @@ impl LocalExecutor {
     pub fn spawn<F>(&self, future: F) -> TaskFuture<F::Output>
     where
         F: Future + 'static,
-        F::Output: 'static,
+        F::Output: Send + 'static,
     {
         // SAFETY: an executor stays in its thread.
         match unsafe { coroutine::spawn(&self.shared, future, identity) } {

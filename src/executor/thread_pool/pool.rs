@@ -1,29 +1,33 @@
 //! [`Pool`]: what a thread pool's owner and its workers share: the queue, who is there, and the end.
 //!
-//! Tasks go through a queue without a lock. The head count is under a short lock, which is taken when a
+//! Tasks go through a queue without a lock, if they need no order of their own. The head count is under a short lock, which is taken when a
 //! worker comes, goes, or sleeps in the middle of a task; not for a task.
 
+use super::bound::Bound;
 use super::crew::{Crew, MOST_WORKERS, Reading};
 use super::idle::{Idle, Next};
+use super::start::Start;
+use super::stats::Tallies;
+use super::tasks::Tasks;
 use super::worker;
 use crate::executor::task::Job;
 use crate::executor::{SubmitRefusal, TaskError};
 use crate::panic::contain;
 use crate::platform::atomic::{Ordering, fence};
-use crate::platform::{Mutex, SegQueue, forked, spawn_unchecked};
+use crate::platform::{Mutex, forked, spawn_unchecked};
 use crate::sync::Event;
 use crate::wait::lot::{self, Line};
 use crate::wait::wait;
-use crate::{GaveUp, Limit, Shutdown, exit};
+use crate::{CancelToken, GaveUp, Limit, Shutdown, exit};
 use crossbeam_utils::CachePadded;
-use std::io;
+use std::io::{self, Write};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What does not change.
 pub(super) struct Settings {
-    pub(super) prefix: String,
+    pub(super) prefix: Arc<str>,
     /// Of the workers, in bytes; 0 for the system's.
     pub(super) stack_size: usize,
     /// How many workers there may be beyond the limit, for those that wait in the middle of a task.
@@ -34,6 +38,11 @@ pub(super) struct Settings {
     pub(super) keep_alive: Option<Duration>,
     /// So many stay even then.
     pub(super) least: usize,
+    /// What each worker does first.
+    pub(super) start: Arc<Start>,
+    /// Do tasks say how long they have waited and run?
+    pub(super) measures: bool,
+    pub(super) by_priority: bool,
 }
 
 /// See the head of this file.
@@ -41,9 +50,15 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     /// The generation of the process that has its workers.
     generation: u8,
-    pub(super) queue: CachePadded<SegQueue<Arc<dyn Job>>>,
+    pub(super) queue: CachePadded<Tasks>,
     pub(super) crew: CachePadded<Crew>,
     pub(super) state: Mutex<State>,
+    /// How many tasks may wait, if there is a limit.
+    pub(super) bound: Option<Bound>,
+    /// Does no task need more than to be put into the queue?
+    pub(super) is_plain: bool,
+    /// Above the tokens of tasks that have one: cancelled when no task is to go on.
+    pub(super) interrupt: CancelToken,
     /// Shut, and the last worker has gone.
     pub(super) ended: Event,
     /// Shut, and there is nothing that the program's end has to wait for.
@@ -55,6 +70,11 @@ pub(super) struct State {
     pub(super) most: usize,
     /// Those that have been started and have not gone.
     pub(super) workers: usize,
+    /// Those of them that do what comes before the first task. They are not counted among those who search, so that
+    /// nobody relies on them who could wake another.
+    pub(super) starting: usize,
+    /// Those that are not counted as workers any more, and are still to drop what they have kept.
+    pub(super) leaving: usize,
     /// Those of them that sleep in the middle of a task, and are replaced.
     pub(super) away: usize,
     /// Those of them that wait without a limit for tasks of this pool.
@@ -67,25 +87,35 @@ pub(super) struct State {
     started: usize,
     /// The system had no thread for another worker, and no worker has gone or woken up since.
     pub(super) is_refused: bool,
+    /// Why it can run nothing any more; it is shut then.
+    broken: Option<Arc<str>>,
+    pub(super) tallies: Tallies,
 }
 
 impl Pool {
-    pub(super) fn new(settings: Settings, most: usize) -> Pool {
+    pub(super) fn new(settings: Settings, most: usize, bound: Option<Bound>) -> Pool {
         Pool {
-            settings,
             generation: forked::generation(),
-            queue: CachePadded::new(SegQueue::new()),
+            queue: CachePadded::new(Tasks::new(settings.by_priority)),
+            is_plain: bound.is_none() && !settings.measures,
+            bound,
+            interrupt: CancelToken::new(),
             crew: CachePadded::new(Crew::new()),
             state: Mutex::new(State {
                 most,
                 workers: 0,
+                starting: 0,
+                leaving: 0,
                 away: 0,
                 expecting: 0,
                 stranded: Vec::new(),
                 aside: 0,
                 started: 0,
                 is_refused: false,
+                broken: None,
+                tallies: Tallies::new(settings.measures),
             }),
+            settings,
             ended: Event::new(),
             drained: Event::new(),
         }
@@ -110,21 +140,45 @@ impl Pool {
             return Err(SubmitRefusal::Broken(why.into()));
         }
         match self.crew.read().is_shut() {
-            true => Err(SubmitRefusal::ShutDown),
+            true => Err(self.why_shut()),
             false => Ok(()),
         }
+    }
+
+    /// Called when it is shut.
+    #[cold]
+    pub(super) fn why_shut(&self) -> SubmitRefusal {
+        match &self.state.lock().broken {
+            Some(why) => SubmitRefusal::Broken(Arc::clone(why)),
+            None => SubmitRefusal::ShutDown,
+        }
+    }
+
+    /// Is the calling thread one of its workers?
+    pub(super) fn is_mine(&self) -> bool {
+        worker::is_of(self.address())
     }
 
     /// Enters a task. If it is refused, the caller takes it back, unless somebody has claimed it, and calls
     /// `tidy`.
     #[inline]
     pub(super) fn push(self: &Arc<Pool>, job: Arc<dyn Job>) -> Result<(), SubmitRefusal> {
-        self.queue.push(job);
+        self.push_with_priority(0, job)
+    }
+
+    /// As `push`; the lowest number first, if the pool has an order by priority.
+    #[inline]
+    pub(super) fn push_with_priority(
+        self: &Arc<Pool>,
+        priority: i32,
+        job: Arc<dyn Job>,
+    ) -> Result<(), SubmitRefusal> {
+        self.queue.push_with_priority(priority, job);
         // See the head of `crew.rs`.
         fence(Ordering::SeqCst);
         let crew = self.crew.read();
         if crew.is_shut() {
-            return Err(SubmitRefusal::ShutDown);
+            return Err(self.why_shut());
         }
         self.see_to_queue(crew)
     }
@@ -138,7 +192,7 @@ impl Pool {
                 self.call_one();
             }
         } else if crew.has_room() && self.queue.len() > crew.idle() {
-            return self.hire();
+            return self.hire(|state| self.queue.len() > self.crew.read().idle() + state.starting);
         }
         Ok(())
     }
@@ -172,20 +226,27 @@ impl Pool {
         });
     }
 
-    /// Starts a worker if there is room and more tasks wait than workers are idle.
+    /// Starts a worker if there is room and one is wanted: for the queue, if more tasks wait than workers are idle.
     ///
     /// # Errors
     ///
     /// If none can be started and there is none.
     #[cold]
-    fn hire(self: &Arc<Pool>) -> Result<(), SubmitRefusal> {
+    pub(super) fn hire(
+        self: &Arc<Pool>,
+        is_wanted: impl FnOnce(&State) -> bool,
+    ) -> Result<(), SubmitRefusal> {
+        let starts_at_once = !self.settings.start.is_needed();
         let number = {
             let mut state = self.state.lock();
-            if !self.has_room(&state) || self.queue.len() <= self.crew.read().idle() {
+            if !self.has_room(&state) || !is_wanted(&state) {
                 return Ok(());
             }
             // It counts before it is there, so that not too many are started.
-            self.crew.begins_to_search();
+            match starts_at_once {
+                true => self.crew.begins_to_search(),
+                false => state.starting += 1,
+            }
             state.workers += 1;
             state.started += 1;
             self.set_room(&state);
@@ -198,9 +259,14 @@ impl Pool {
         state.workers -= 1;
         state.is_refused = state.workers > 0;
         let is_deserted = state.workers == 0;
+        if !starts_at_once {
+            state.starting -= 1;
+        }
         self.set_room(&state);
         drop(state);
-        let _ = self.crew.ends_to_search();
+        if starts_at_once {
+            let _ = self.crew.ends_to_search();
+        }
         // Somebody may have relied on the one that did not come.
         if self.crew.read().parked() > 0 {
             self.call_one();
@@ -265,11 +331,12 @@ impl Pool {
     }
 
     /// The worker goes if `it_may`. It does not search any more.
-    pub(super) fn goes_if(self: &Arc<Pool>, it_may: impl FnOnce(&State) -> bool) -> bool {
+    pub(super) fn goes_if(self: &Arc<Pool>, it_may: impl FnOnce(&mut State) -> bool) -> bool {
         let mut state = self.state.lock();
-        let goes = it_may(&state);
+        let goes = it_may(&mut state);
         if goes {
             state.workers -= 1;
+            state.leaving += 1;
             state.is_refused = false;
             self.set_room(&state);
             let end = self.end_of(&state);
@@ -282,9 +349,43 @@ impl Pool {
         goes
     }
 
+    /// The last that a worker does, after it has gone, and has dropped what it had kept.
+    pub(super) fn has_left(&self) {
+        let mut state = self.state.lock();
+        state.leaving -= 1;
+        let end = self.end_of(&state);
+        drop(state);
+        self.tell(end);
+    }
+
+    /// A worker that was starting is ready: it searches from now on.
+    pub(super) fn has_started(&self) {
+        self.crew.begins_to_search();
+        self.state.lock().starting -= 1;
+    }
+
+    /// A worker could not start: nothing will be run any more but what runs already.
+    #[cold]
+    pub(super) fn breaks(&self, why: &Arc<str>) {
+        {
+            let mut state = self.state.lock();
+            if state.broken.is_some() {
+                return;
+            }
+            state.broken = Some(Arc::clone(why));
+        }
+        // Nobody is left to tell if standard error is closed.
+        let _ = writeln!(
+            io::stderr(),
+            "latchwork: {} is broken: {why}",
+            self.settings.prefix
+        );
+        self.shut(true, &TaskError::Broken(Arc::clone(why)));
+    }
+
     /// Is it (drained, ended)?
     fn end_of(&self, state: &State) -> (bool, bool) {
-        let is_over = self.crew.read().is_shut() && self.queue.is_empty();
+        let is_over = self.crew.read().is_shut() && self.queue.is_empty() && state.leaving == 0;
         (
             is_over && state.workers == state.aside,
             is_over && state.workers == 0,
@@ -330,23 +431,64 @@ impl Pool {
         self.tell(end);
     }
 
-    /// Stops accepting tasks.
+    /// Stops accepting tasks. With `Immediate`, tasks that run and have a token have it cancelled.
     pub(super) fn shut_down(&self, pending: Shutdown) {
-        self.crew.shut();
-        let mut cancelled = Vec::new();
+        self.shut(pending == Shutdown::Immediate, &TaskError::Cancelled);
         if pending == Shutdown::Immediate {
+            self.interrupt.cancel();
+        }
+    }
+
+    /// Accepts nothing from now on; if `drops`, what has not started ends with `why`.
+    fn shut(&self, drops: bool, why: &TaskError) {
+        self.crew.shut();
+        if let Some(bound) = &self.bound {
+            bound.close();
+        }
+        let mut dropped = Vec::new();
+        if drops {
+            // Whoever has read that it was not shut has pushed before this look.
+            fence(Ordering::SeqCst);
             while let Some(job) = self.queue.pop() {
-                cancelled.push(job);
+                dropped.push(job);
             }
         }
         self.call_all();
         let end = self.end_of(&self.state.lock());
         self.tell(end);
         // With nothing locked: callbacks run here.
-        for job in cancelled {
+        for job in dropped {
             contain(|| {
-                job.drop_with(TaskError::Cancelled);
+                job.drop_with(why.clone());
             });
+            self.counts_if_dropped(&*job);
+        }
+    }
+
+    /// How many workers there may be, from now on. Those that are too many go when they have no task.
+    pub(super) fn set_most(self: &Arc<Pool>, most: usize) {
+        {
+            let mut state = self.state.lock();
+            state.most = most;
+            state.is_refused = false;
+            self.set_room(&state);
+        }
+        if self.crew.read().has_excess() {
+            self.call_all();
+        }
+        self.look_after_queue();
+    }
+
+    /// Starts workers until there are as many as may be, or the system has no more. How many there are.
+    pub(super) fn fill(self: &Arc<Pool>) -> Result<usize, SubmitRefusal> {
+        loop {
+            self.check()?;
+            let workers = self.state.lock().workers;
+            self.hire(|state| state.workers < state.most)?;
+            let now = self.state.lock().workers;
+            if now <= workers {
+                return Ok(now);
+            }
         }
     }
 }
@@ -361,7 +503,7 @@ impl exit::pools::Pool for Pool {
         if is_aside {
             // What only this worker could do is done here.
             while let Some(job) = self.queue.pop() {
-                worker::run(job);
+                worker::run_inside(job);
                 if self.is_left_behind() {
                     return Ok(());
                 }
