@@ -50,7 +50,10 @@ fn a_result_is_lent_and_then_taken() {
         });
         assert_eq!(future.try_get().unwrap().unwrap(), "shared");
         assert_eq!(block_on(future.get_async()).unwrap(), "shared");
-        assert_eq!(future.get_within(Duration::ZERO).unwrap().unwrap(), "shared");
+        assert_eq!(
+            future.get_within(Duration::ZERO).unwrap().unwrap(),
+            "shared"
+        );
         assert_eq!(future.result().unwrap(), "shared");
     });
 }
@@ -217,8 +220,10 @@ fn cancelling_goes_to_the_source() {
     assert_eq!(mapped.result(), Err(TaskError::Cancelled));
     assert_eq!(promise.complete(1), Err(1), "the source is cancelled, too");
 
-    let ((first, future), (second, inner)) =
-        (latchwork::executor::promise::<u8>(), latchwork::executor::promise::<u8>());
+    let ((first, future), (second, inner)) = (
+        latchwork::executor::promise::<u8>(),
+        latchwork::executor::promise::<u8>(),
+    );
     let chained = future.and_then(move |_| inner);
     first.complete(1).unwrap();
     assert!(!chained.is_done());
@@ -241,7 +246,9 @@ fn a_cancelled_source_cancels() {
     let (_promise, future) = promise::<u8>();
     let future = future.share();
     assert!(future.cancel());
-    let Ok(future) = future.unshare() else { panic!() };
+    let Ok(future) = future.unshare() else {
+        panic!()
+    };
     let mapped = future.map(|n| n);
     assert_eq!(mapped.state(), TaskState::Cancelled);
 }

@@ -123,7 +123,12 @@ fn an_executor_of_ones_own() {
     let here = Here::default();
     let all: Result<Vec<_>, _> = here.map(|n: u8| n + 1, [1, 2]).unwrap().collect();
     assert_eq!(all.unwrap(), [2, 3]);
-    let chunks: Vec<_> = here.map_with(|n: u8| n + 1).chunk(2).over(0..5).unwrap().collect();
+    let chunks: Vec<_> = here
+        .map_with(|n: u8| n + 1)
+        .chunk(2)
+        .over(0..5)
+        .unwrap()
+        .collect();
     assert_eq!(chunks, (1..6).map(Ok).collect::<Vec<_>>());
     assert_eq!(here.ran.load(Ordering::SeqCst), 5);
     here.shutdown_within(Duration::ZERO).unwrap();
