@@ -352,3 +352,23 @@ impl fmt::Display for Unfinished {
 }
 
 impl Error for Unfinished {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::{TaskFuture, promise};
+    use super::*;
+
+    /// Row F94.
+    #[test]
+    fn nothing_is_left_with_the_tasks() {
+        let (_promise, future): (_, TaskFuture<u8>) = promise();
+        let dropped = as_completed([&future], Limit::none());
+        let arrivals = Arc::downgrade(&dropped.arrivals);
+        drop(dropped);
+        assert!(arrivals.upgrade().is_none());
+        let taken_apart = as_completed([&future], Limit::none());
+        let arrivals = Arc::downgrade(&taken_apart.arrivals);
+        assert_eq!(taken_apart.remaining().len(), 1);
+        assert!(arrivals.upgrade().is_none());
+    }
+}
