@@ -95,6 +95,8 @@ pub(crate) mod wait;
 pub mod debug;
 pub mod executor;
 pub mod exit;
+#[cfg(not(loom))]
+pub mod parallel;
 pub mod queue;
 pub mod select;
 #[cfg(all(feature = "signals", unix, not(loom)))]

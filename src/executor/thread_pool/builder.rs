@@ -113,6 +113,10 @@ impl Builder {
             replaces_all: self.replaces_all,
             keep_alive: self.keep_alive,
             least: self.least,
+            most_forking: match self.max_workers {
+                Some(_) => most,
+                None => crate::platform::cpus(),
+            },
         };
         let pool = Arc::new(Pool::new(settings, most));
         // Whole by now: the program's end does not find one that is still being made.

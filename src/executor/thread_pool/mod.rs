@@ -6,11 +6,14 @@
 
 mod builder;
 mod crew;
+mod fork_join;
 mod idle;
+mod install;
 mod pool;
 mod worker;
 
 pub use builder::Builder;
+pub(crate) use install::{demand, is_worker, join as fork_join_here};
 pub(super) use worker::help;
 
 use self::pool::Pool;

@@ -4,7 +4,8 @@
 //! worker comes, goes, or sleeps in the middle of a task; not for a task.
 
 use super::crew::{Crew, MOST_WORKERS, Reading};
-use super::idle::{Idle, Next};
+use super::fork_join::{Forker, Forks};
+use super::idle::{Found, Idle, Next};
 use super::worker;
 use crate::executor::task::Job;
 use crate::executor::{SubmitRefusal, TaskError};
@@ -34,6 +35,8 @@ pub(super) struct Settings {
     pub(super) keep_alive: Option<Duration>,
     /// So many stay even then.
     pub(super) least: usize,
+    /// So many work on the branches of one fork at a time.
+    pub(super) most_forking: usize,
 }
 
 /// See the head of this file.
@@ -44,6 +47,7 @@ pub(super) struct Pool {
     pub(super) queue: CachePadded<SegQueue<Arc<dyn Job>>>,
     pub(super) crew: CachePadded<Crew>,
     pub(super) state: Mutex<State>,
+    pub(super) forks: Forks,
     /// Shut, and the last worker has gone.
     pub(super) ended: Event,
     /// Shut, and there is nothing that the program's end has to wait for.
@@ -86,6 +90,7 @@ impl Pool {
                 started: 0,
                 is_refused: false,
             }),
+            forks: Forks::new(),
             ended: Event::new(),
             drained: Event::new(),
         }
@@ -145,7 +150,7 @@ impl Pool {
 
     /// Wakes a parked worker, unless one searches.
     #[cold]
-    fn call_one(&self) {
+    pub(super) fn call_one(&self) {
         lot::line(self.crew.address(), |line| {
             while self.crew.read().searching() == 0 && !line.is_empty() && !self.call_front(line) {}
         });
@@ -179,9 +184,21 @@ impl Pool {
     /// If none can be started and there is none.
     #[cold]
     fn hire(self: &Arc<Pool>) -> Result<(), SubmitRefusal> {
+        self.hire_if(|_| self.queue.len() > self.crew.read().idle())
+    }
+
+    /// Starts a worker if there is room and it is needed.
+    ///
+    /// # Errors
+    ///
+    /// As `hire`.
+    pub(super) fn hire_if(
+        self: &Arc<Pool>,
+        is_needed: impl FnOnce(&State) -> bool,
+    ) -> Result<(), SubmitRefusal> {
         let number = {
             let mut state = self.state.lock();
-            if !self.has_room(&state) || self.queue.len() <= self.crew.read().idle() {
+            if !self.has_room(&state) || !is_needed(&state) {
                 return Ok(());
             }
             // It counts before it is there, so that not too many are started.
@@ -231,14 +248,14 @@ impl Pool {
     }
 
     /// The next task for a worker that searches; nothing if it is to go.
-    pub(super) fn next(self: &Arc<Pool>) -> Option<Arc<dyn Job>> {
+    pub(super) fn next(self: &Arc<Pool>, forker: &Forker) -> Option<Found> {
         loop {
             let limit = match self.settings.keep_alive {
                 Some(time) => Limit::from(time),
                 None => Limit::none(),
             };
-            match wait(&mut Idle::new(self), &limit, Location::caller()) {
-                Ok(Next::Task(job)) => return Some(job),
+            match wait(&mut Idle::new(self, forker), &limit, Location::caller()) {
+                Ok(Next::Found(found)) => return Some(found),
                 Ok(Next::Gone) => return None,
                 // It has not been searching any more since it gave up.
                 Err(_) if self.goes_if(|state| state.workers > self.settings.least) => return None,

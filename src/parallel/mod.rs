@@ -1,0 +1,6 @@
+//! Work on all processors.
+
+mod join;
+mod pool;
+
+pub use join::join;
