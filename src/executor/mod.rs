@@ -23,7 +23,7 @@ pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
 pub use task::{Finished, TaskId};
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
-pub(crate) use thread_pool::{demand, fork_join_here, is_worker};
+pub(crate) use thread_pool::{fork_join_here, is_worker, keeps_nothing_for_others};
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
 
 use crate::{GaveUp, Limit, Shutdown};

@@ -148,8 +148,8 @@ pub(crate) fn is_worker() -> bool {
     worker::current().is_some()
 }
 
-/// Does somebody look for branches of this worker's pool in vain? And how many may work on them?
+/// Is this a worker without any branch that others could take?
 #[inline]
-pub(crate) fn demand() -> (bool, usize) {
-    worker::with(Worker::demand).unwrap_or((false, 1))
+pub(crate) fn keeps_nothing_for_others() -> bool {
+    worker::with(Worker::keeps_nothing_for_others) == Some(true)
 }

@@ -13,7 +13,7 @@ mod pool;
 mod worker;
 
 pub use builder::Builder;
-pub(crate) use install::{demand, is_worker, join as fork_join_here};
+pub(crate) use install::{is_worker, join as fork_join_here, keeps_nothing_for_others};
 pub(super) use worker::help;
 
 use self::pool::Pool;

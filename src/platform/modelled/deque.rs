@@ -55,6 +55,10 @@ impl<T> Deque<T> {
         Stealer(self.0.clone())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn push(&self, item: T) {
         let mut items = self.0.items.lock();
         items.push_back(item);

@@ -247,11 +247,18 @@ impl<B: FnOnce() -> RB + Send, RB: Send> Drop for Forked<'_, B, RB> {
 }
 
 impl Worker {
-    /// Is a branch wanted, and how many workers may work on them?
+    /// Is there no branch here that others could take?
     #[inline]
-    pub(in super::super) fn demand(&self) -> (bool, usize) {
-        let pool = &self.pool;
-        (pool.forks.is_hungry(), pool.settings.most_forking)
+    pub(in super::super) fn keeps_nothing_for_others(&self) -> bool {
+        let forker = &self.forker;
+        let is_bare = forker.deque.get().is_none_or(Deque::is_empty);
+        if is_bare && forker.private.get() > 0 {
+            if self.pool.forks.is_hungry() {
+                forker.show_all(&self.pool);
+            }
+            return false;
+        }
+        is_bare
     }
 
     /// Runs both, `b` perhaps in another worker.
