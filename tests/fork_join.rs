@@ -18,7 +18,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 fn message(payload: Box<dyn std::any::Any + Send>) -> String {
     match payload.downcast_ref::<&str>() {
         Some(text) => (*text).to_owned(),
-        None => payload.downcast_ref::<String>().cloned().unwrap_or_default(),
+        None => payload
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_default(),
     }
 }
 
@@ -118,7 +121,12 @@ fn it_borrows() {
         let pool = ThreadPoolExecutor::new(3);
         let mut numbers: Vec<u32> = (0..5000).collect();
         pool.install(|| double(&mut numbers));
-        assert!(numbers.iter().enumerate().all(|(at, &n)| n as usize == 2 * at));
+        assert!(
+            numbers
+                .iter()
+                .enumerate()
+                .all(|(at, &n)| n as usize == 2 * at)
+        );
     });
 }
 
@@ -174,7 +182,11 @@ fn a_panics_before_b_has_begun() {
         }));
         assert_eq!(message(panicked.map(|((), ())| ()).unwrap_err()), "of a");
         assert!(!ran.load(Ordering::SeqCst));
-        assert_eq!(Arc::strong_count(&captured), 1, "and what it had captured is gone");
+        assert_eq!(
+            Arc::strong_count(&captured),
+            1,
+            "and what it had captured is gone"
+        );
     });
 }
 
@@ -332,11 +344,8 @@ fn who_sleeps_in_a_join_is_replaced() {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let (begun, released) = (Arc::new(Event::new()), Arc::new(Event::new()));
         let fork = {
-            let (pool, begun, released) = (
-                Arc::clone(&pool),
-                Arc::clone(&begun),
-                Arc::clone(&released),
-            );
+            let (pool, begun, released) =
+                (Arc::clone(&pool), Arc::clone(&begun), Arc::clone(&released));
             move || {
                 let inner = Arc::clone(&begun);
                 pool.fork_join(
@@ -485,10 +494,8 @@ fn stress() {
                 }));
                 assert!(caught.is_err());
             }
-            let (a, b) = parallel::join(
-                || tree(a, depth - 1, leaves),
-                || tree(b, depth - 1, leaves),
-            );
+            let (a, b) =
+                parallel::join(|| tree(a, depth - 1, leaves), || tree(b, depth - 1, leaves));
             a + b
         }
         thread::scope(|scope| {

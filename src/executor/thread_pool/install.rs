@@ -92,11 +92,7 @@ where
     let mut f = Some(f);
     let mut result = None;
     if pool.check().is_ok() {
-        run_as_task(
-            pool,
-            || result = f.take().map(|f| catch_all(f)),
-            place,
-        );
+        run_as_task(pool, || result = f.take().map(|f| catch_all(f)), place);
     }
     match (result, f) {
         (Some(Ok(result)), _) => result,

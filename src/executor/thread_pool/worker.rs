@@ -175,8 +175,7 @@ impl Onlooker for Worker {
             .clone()
             .filter(|_| is_for_task && !is_limited);
         // A branch that is waited for has begun, and has a worker.
-        self.is_expecting
-            .set(expected.is_some() || is_for_branch);
+        self.is_expecting.set(expected.is_some() || is_for_branch);
         self.is_for_branch.set(is_for_branch);
         {
             let mut state = pool.state.lock();

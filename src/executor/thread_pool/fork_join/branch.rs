@@ -123,7 +123,8 @@ impl<F: FnOnce() -> R + Send, R: Send> Fork<F, R> {
         let work = unsafe { this.take() };
         let result = catch_all(work);
         // SAFETY: nobody else touches it before the end.
-        this.result.with_mut(|place| unsafe { *place = Some(result) });
+        this.result
+            .with_mut(|place| unsafe { *place = Some(result) });
         this.head.end.complete();
     }
 }
