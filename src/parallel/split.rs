@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// A grain that takes longer than this is too large.
 const QUICK: Duration = Duration::from_micros(40);
+/// What is less than this part of a grain has nothing to teach.
+const KNOWN: usize = 4;
 /// At most this part of what is left is a grain.
 const PART: usize = 8;
 
@@ -68,12 +70,17 @@ impl<F> Loop<'_, F> {
         F: Fold<P>,
     {
         let size = piece.len();
+        let grain = self.grain.load(Ordering::Relaxed);
+        if size < grain / KNOWN {
+            return self.fold.fold(before, piece);
+        }
         let start = Instant::now();
         let done = self.fold.fold(before, piece);
-        let grain = self.grain.load(Ordering::Relaxed);
         let took = start.elapsed();
         let new = if took > QUICK {
             grain.min((size / 2).max(self.least))
+        } else if took < QUICK / 16 {
+            grain.max(size.saturating_mul(8))
         } else if took < QUICK / 2 {
             grain.max(size.saturating_mul(2))
         } else {
