@@ -96,6 +96,8 @@ pub(crate) mod wait;
 pub mod debug;
 pub mod executor;
 pub mod exit;
+#[cfg(not(loom))]
+pub mod parallel;
 pub mod pool;
 pub mod queue;
 pub mod select;

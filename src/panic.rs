@@ -123,6 +123,12 @@ impl Caught {
         }
     }
 
+    /// Lets the panic go on in this thread, which may be another one.
+    pub(crate) fn resume(self) -> ! {
+        note(self.place);
+        panic::resume_unwind(self.payload)
+    }
+
     /// Drops the payload. One whose own drop panics is let go.
     pub(crate) fn discard(self) {
         discard(self.payload);

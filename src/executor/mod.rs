@@ -62,6 +62,7 @@ pub use thread_pool::{
     Builder as ThreadPoolBuilder, Group, GroupBuilder, GroupError, Rejection, Scope, ScopedFuture,
     StatefulPool, Stats, TaskBuilder, ThreadPoolExecutor, Times,
 };
+pub(crate) use thread_pool::{fork_join_here, is_worker, keeps_nothing_for_others};
 pub use wait::{ReturnWhen, Waited, wait, wait_async};
 pub use waitable::Waitable;
 

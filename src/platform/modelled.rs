@@ -4,9 +4,12 @@
 //! frame may be gone and a modelled object must not be. There is no clock: nothing here takes a
 //! deadline seriously, and a model that wants a time-out lets another modelled thread fire it.
 
+#[path = "modelled/deque.rs"]
+mod deque;
 #[path = "modelled/seg_queue.rs"]
 mod seg_queue;
 
+pub(crate) use deque::{Deque, Steal, Stealer};
 pub(crate) use seg_queue::SegQueue;
 use std::io;
 use std::ops::Range;

@@ -195,6 +195,10 @@ impl Builder {
             start: Arc::new(self.start),
             measures: self.measures,
             by_priority: self.by_priority,
+            most_forking: match self.max_workers {
+                Some(_) => most,
+                None => crate::platform::cpus(),
+            },
         };
         let bound = (self.bound).map(|(capacity, rejection)| Bound::new(capacity, rejection));
         let pool = Arc::new(Pool::new(settings, most, bound));

@@ -1,5 +1,6 @@
 //! [`Idle`]: a worker without a task, as the engine sees it: it searches, parks, and is called.
 
+use super::fork_join::{Branch, Forker};
 use super::pool::Pool;
 use crate::executor::task::Job;
 use crate::platform::atomic::{Ordering, fence};
@@ -16,23 +17,34 @@ pub(super) static IDLE: Kind = Kind {
 /// parked, and no more once it has got one of the two or has given up.
 pub(super) struct Idle<'p> {
     pool: &'p Arc<Pool>,
+    forker: &'p Forker,
+}
+
+/// What a worker does next.
+pub(super) enum Found {
+    Task(Arc<dyn Job>),
+    /// Of another worker's fork.
+    Branch(Branch),
 }
 
 pub(super) enum Next {
-    Task(Arc<dyn Job>),
+    Found(Found),
     /// It has been counted out.
     Gone,
 }
 
 impl<'p> Idle<'p> {
-    pub(super) fn new(pool: &'p Arc<Pool>) -> Idle<'p> {
-        Idle { pool }
+    pub(super) fn new(pool: &'p Arc<Pool>, forker: &'p Forker) -> Idle<'p> {
+        Idle { pool, forker }
     }
 
     fn find(&self) -> Option<Next> {
-        let job = self.pool.queue.pop()?;
+        let found = self.forker.find(self.pool)?;
         self.pool.has_found();
-        Some(Next::Task(job))
+        if let Found::Branch(_) = found {
+            self.pool.invite_if(|| self.forker.sees_some(self.pool));
+        }
+        Some(Next::Found(found))
     }
 
     #[cold]
@@ -85,7 +97,10 @@ impl Request for Idle<'_> {
 
     fn looks_good(&mut self) -> bool {
         let crew = self.pool.crew.read();
-        !self.pool.queue.is_empty() || crew.is_shut() || crew.has_excess()
+        !self.pool.queue.is_empty()
+            || crew.is_shut()
+            || crew.has_excess()
+            || self.forker.sees_some(self.pool)
     }
 
     fn crowded(&self) -> bool {
@@ -97,7 +112,8 @@ impl Request for Idle<'_> {
         self.pool.crew.parks();
         fence(Ordering::SeqCst);
         let crew = self.pool.crew.read();
-        if self.pool.queue.is_empty() && !crew.is_shut() && !crew.has_excess() {
+        let has_something = !self.pool.queue.is_empty() || self.forker.sees_some(self.pool);
+        if !has_something && !crew.is_shut() && !crew.has_excess() {
             return Some(0);
         }
         self.pool.crew.unparks();

@@ -5,7 +5,8 @@
 
 use super::bound::Bound;
 use super::crew::{Crew, MOST_WORKERS, Reading};
-use super::idle::{Idle, Next};
+use super::fork_join::{Forker, Forks};
+use super::idle::{Found, Idle, Next};
 use super::start::Start;
 use super::stats::Tallies;
 use super::tasks::Tasks;
@@ -43,6 +44,8 @@ pub(super) struct Settings {
     /// Do tasks say how long they have waited and run?
     pub(super) measures: bool,
     pub(super) by_priority: bool,
+    /// So many work on the branches of one fork at a time.
+    pub(super) most_forking: usize,
 }
 
 /// See the head of this file.
@@ -59,6 +62,7 @@ pub(super) struct Pool {
     pub(super) is_plain: bool,
     /// Above the tokens of tasks that have one: cancelled when no task is to go on.
     pub(super) interrupt: CancelToken,
+    pub(super) forks: Forks,
     /// Shut, and the last worker has gone.
     pub(super) ended: Event,
     /// Shut, and there is nothing that the program's end has to wait for.
@@ -116,6 +120,7 @@ impl Pool {
                 tallies: Tallies::new(settings.measures),
             }),
             settings,
+            forks: Forks::new(),
             ended: Event::new(),
             drained: Event::new(),
         }
@@ -199,7 +204,7 @@ impl Pool {
 
     /// Wakes a parked worker, unless one searches.
     #[cold]
-    fn call_one(&self) {
+    pub(super) fn call_one(&self) {
         lot::line(self.crew.address(), |line| {
             while self.crew.read().searching() == 0 && !line.is_empty() && !self.call_front(line) {}
         });
@@ -297,14 +302,14 @@ impl Pool {
     }
 
     /// The next task for a worker that searches; nothing if it is to go.
-    pub(super) fn next(self: &Arc<Pool>) -> Option<Arc<dyn Job>> {
+    pub(super) fn next(self: &Arc<Pool>, forker: &Forker) -> Option<Found> {
         loop {
             let limit = match self.settings.keep_alive {
                 Some(time) => Limit::from(time),
                 None => Limit::none(),
             };
-            match wait(&mut Idle::new(self), &limit, Location::caller()) {
-                Ok(Next::Task(job)) => return Some(job),
+            match wait(&mut Idle::new(self, forker), &limit, Location::caller()) {
+                Ok(Next::Found(found)) => return Some(found),
                 Ok(Next::Gone) => return None,
                 // It has not been searching any more since it gave up.
                 Err(_) if self.goes_if(|state| state.workers > self.settings.least) => return None,

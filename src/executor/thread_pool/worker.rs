@@ -10,7 +10,8 @@
 //! 3. If there can be no more, and *all* workers wait without a limit for tasks of this pool, then one of these that has
 //!    not started is given up: its future says so ([`TaskError::WouldDeadlock`]).
 
-use super::idle::IDLE;
+use super::fork_join::{self, Forker};
+use super::idle::{Found, IDLE};
 use super::pool::Pool;
 use super::scope;
 use super::start::{self, Start};
@@ -22,7 +23,7 @@ use crate::platform::{Moment, stack, thread_local};
 use crate::wait::Kind;
 use crate::wait::asleep::{self, Onlooker};
 use std::cell::{Cell, RefCell};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,12 +36,13 @@ thread_local! {
 const DEEPEST: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// A worker, as it sees itself.
-struct Worker {
-    pool: Arc<Pool>,
+pub(super) struct Worker {
+    pub(super) pool: Arc<Pool>,
+    pub(super) forker: Forker,
     /// Below this address there is a quarter of the stack left; 0 if that is not known.
     deep: usize,
     /// How many tasks it runs, one inside the other.
-    depth: Cell<usize>,
+    pub(super) depth: Cell<usize>,
     /// The task of this pool that it waits for, without a limit.
     expects: RefCell<Option<Arc<dyn Job>>>,
     tally: Arc<Tally>,
@@ -50,6 +52,7 @@ struct Worker {
     is_lent: Cell<bool>,
     /// Those in its state that are to be undone when it wakes up.
     is_expecting: Cell<bool>,
+    is_for_branch: Cell<bool>,
 }
 
 /// Is this a worker of the pool with that address?
@@ -57,7 +60,14 @@ pub(crate) fn is_of(pool: usize) -> bool {
     with(|worker| worker.pool.address() == pool) == Some(true)
 }
 
-fn with<R>(f: impl FnOnce(&Worker) -> R) -> Option<R> {
+/// The current thread's, which stands as long as the task that runs here.
+#[inline]
+pub(super) fn current() -> Option<NonNull<Worker>> {
+    NonNull::new(WORKER.with(Cell::get).cast_mut())
+}
+
+#[inline]
+pub(super) fn with<R>(f: impl FnOnce(&Worker) -> R) -> Option<R> {
     let worker = WORKER.with(Cell::get);
     // SAFETY: it lives in the frame of `work` beneath, which takes it out of here before it ends.
     unsafe { worker.as_ref() }.map(f)
@@ -165,6 +175,7 @@ pub(super) fn work(pool: Arc<Pool>) {
     let tally = (pool.state.lock().tallies).enter(pool.settings.measures);
     let worker = Worker {
         pool,
+        forker: Forker::new(),
         deep: stack.start + stack.len() / 4,
         depth: Cell::new(0),
         expects: RefCell::new(None),
@@ -172,6 +183,7 @@ pub(super) fn work(pool: Arc<Pool>) {
         kept: Cell::new(None),
         is_lent: Cell::new(false),
         is_expecting: Cell::new(false),
+        is_for_branch: Cell::new(false),
     };
     WORKER.with(|place| place.set(&worker));
     // SAFETY: it is dropped at the end of this function, which does not unwind.
@@ -180,6 +192,7 @@ pub(super) fn work(pool: Arc<Pool>) {
         worker.work();
     }
     report("what a worker had kept", || drop(worker.kept.take()));
+    worker.forker.leave(&worker.pool);
     drop(watched);
     WORKER.with(|place| place.set(ptr::null()));
     let pool = &worker.pool;
@@ -217,11 +230,14 @@ impl Worker {
 
     fn work(&self) {
         let pool = &self.pool;
-        while let Some(first) = pool.next() {
+        while let Some(first) = pool.next(&self.forker) {
             let mut next = Some(first);
-            while let Some(job) = next {
+            while let Some(found) = next {
                 self.depth.set(1);
-                self.run(job);
+                match found {
+                    Found::Task(job) => self.run(job),
+                    Found::Branch(branch) => self.forker.run_found(pool, branch),
+                }
                 if pool.is_left_behind() {
                     // The task has forked, and this is the child: what is pending is its parent's.
                     return;
@@ -231,7 +247,7 @@ impl Worker {
                 {
                     return;
                 }
-                next = pool.queue.pop();
+                next = self.forker.find(pool);
             }
             pool.crew.begins_to_search();
         }
@@ -262,7 +278,7 @@ impl Worker {
     }
 
     /// Is there stack enough to run another task on top of this one?
-    fn has_stack(&self) -> bool {
+    pub(super) fn has_stack(&self) -> bool {
         let here = 0_u8;
         match self.deep {
             0 => self.depth.get() < DEEPEST,
@@ -305,7 +321,9 @@ impl Drop for Expecting {
 impl Onlooker for Worker {
     fn falls_asleep(&self, kind: &'static Kind, is_limited: bool) -> bool {
         let pool = &self.pool;
-        let is_for_task = is_awaited_by(kind) || scope::is_awaited_by(kind);
+        let is_for_branch = fork_join::is_awaited_by(kind);
+        let is_for_task = is_for_branch || is_awaited_by(kind) || scope::is_awaited_by(kind);
+        self.forker.falls_asleep(pool);
         let is_replaced = is_for_task || pool.settings.replaces_all;
         if !is_replaced || ptr::eq(kind, &IDLE) || pool.is_left_behind() {
             return false;
@@ -315,19 +333,25 @@ impl Onlooker for Worker {
             .borrow()
             .clone()
             .filter(|_| is_for_task && !is_limited);
-        self.is_expecting.set(expected.is_some());
+        // A branch that is waited for has begun, and has a worker.
+        self.is_expecting.set(expected.is_some() || is_for_branch);
+        self.is_for_branch.set(is_for_branch);
         {
             let mut state = pool.state.lock();
             state.away += 1;
-            if let Some(job) = expected {
-                state.expecting += 1;
-                if !job.is_claimed() {
-                    state.stranded.push(job);
-                }
+            state.expecting += usize::from(self.is_expecting.get());
+            if let Some(job) = expected
+                && !job.is_claimed()
+            {
+                state.stranded.push(job);
             }
             pool.set_room(&state);
         }
         pool.look_after_queue();
+        if is_for_branch {
+            pool.forks.rests();
+            pool.invite_if(|| self.forker.sees_some(pool));
+        }
         pool.give_one_up_if_stuck();
         true
     }
@@ -336,6 +360,9 @@ impl Onlooker for Worker {
         let pool = &self.pool;
         if pool.is_left_behind() {
             return;
+        }
+        if self.is_for_branch.take() {
+            pool.forks.goes_on();
         }
         let mut state = pool.state.lock();
         state.away -= 1;

@@ -14,6 +14,7 @@ mod futex;
 
 pub(crate) use super::short::{ShortGuard, ShortLock, ShortLock as Mutex};
 pub(crate) use cell::UnsafeCell;
+pub(crate) use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 pub(crate) use crossbeam_queue::SegQueue;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) use futex::{Signal, WakeHandle};

@@ -1,0 +1,24 @@
+//! Work on all processors: fork and join, loops, and joblib's `Parallel`.
+//!
+//! | you know | take |
+//! |---|---|
+//! | `rayon::join`, Cilk's `spawn` | [`join()`] |
+//! | `par_iter().for_each(..)`, OpenMP's `parallel for` | [`for_each()`], [`for_each_mut`] |
+//! | `par_iter().map(..).collect()` | [`map_collect`] |
+//! | `par_iter().map(..).reduce(..)` | [`map_reduce`] |
+//! | joblib's `Parallel(n_jobs)(delayed(f)(x) for x in data)` | [`parallel`] |
+//!
+//! All of it runs in the [`ThreadPoolExecutor`](crate::executor::ThreadPoolExecutor) whose worker the caller is, or else in
+//! one that the process has for it, with a worker for each processor. So it can be nested at will, and never uses more threads
+//! than the pool has.
+
+mod collect;
+mod for_each;
+mod join;
+mod pool;
+mod source;
+mod split;
+
+pub use for_each::{for_each, for_each_mut, map_collect, map_reduce};
+pub use join::join;
+pub use source::{MinLen, Source};
