@@ -48,6 +48,9 @@ pub fn model_at_least(least: usize, name: &str, f: impl Fn() + Sync + Send + 'st
     builder.check(move || {
         begun.fetch_add(1, Ordering::Relaxed);
         f();
+        // loom takes its statics, the lot among them, down when the first thread ends. A worker that has
+        // told of its end may still be about to unlock a bucket.
+        latchwork::model::join_threads();
     });
 
     let explored = tally.count();
