@@ -63,6 +63,16 @@ pub fn model_at_least(least: usize, name: &str, f: impl Fn() + Sync + Send + 'st
     );
 }
 
+/// Runs `f` in one order, whichever: for what comes before a race and after it, and has models of its own.
+///
+/// It is the whole model that does not vary meanwhile, not only the calling thread.
+pub fn quietly<R>(f: impl FnOnce() -> R) -> R {
+    loom::stop_exploring();
+    let result = f();
+    loom::explore();
+    result
+}
+
 fn preemption_bound() -> usize {
     match std::env::var("LOOM_MAX_PREEMPTIONS") {
         Ok(bound) => bound
