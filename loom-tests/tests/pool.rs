@@ -335,40 +335,86 @@ fn nested() {
     );
 }
 
-/// A task that waits for one that waits for one.
-fn two_below(pool: &Pool) -> Result<Result<u8, TaskError>, TaskError> {
-    let inside = pool.clone();
-    let below = pool
-        .spawn(move || inside.spawn(|| 1).unwrap().result())
-        .unwrap();
-    below.result()
+/// A task that waits for one that waits for one, which is where it gets interesting: a modelled stack has room for
+/// one task on top of another.
+fn two_below(pool: &Pool) -> Result<u8, TaskError> {
+    loom::stop_exploring();
+    let (outer, inner) = (pool.clone(), pool.clone());
+    let wait = move || {
+        let lowest = inner.spawn(|| 1).unwrap();
+        loom::explore();
+        let result = lowest.result();
+        loom::stop_exploring();
+        result
+    };
+    let future = pool.spawn(move || outer.spawn(wait).unwrap().result());
+    future.unwrap().result().flatten().flatten()
 }
 
-/// A modelled stack has room for one task on top of another.
 #[test]
 fn replaced() {
     model(
         "pool: the only worker falls asleep in a task, and is replaced",
-        || {
-            let pool = parked(replacing(1, 1));
-            let inside = pool.clone();
-            let future = pool.spawn(move || two_below(&inside)).unwrap();
-            assert_eq!(future.result(), Ok(Ok(Ok(1))));
-            quietly(|| drop(pool));
-        },
+        || assert_eq!(two_below(&replacing(1, 1)), Ok(1)),
     );
 }
 
 #[test]
 fn would_deadlock() {
+    model("pool: the only worker waits for what nobody can start", || {
+        let pool = parked(replacing(1, 0));
+        let (outer, inner) = (pool.clone(), pool.clone());
+        let wait = move || inner.spawn(|| 1).unwrap().result();
+        let future = pool.spawn(move || outer.spawn(wait).unwrap().result());
+        let result = future.unwrap().result().flatten().flatten();
+        assert_eq!(result, Err(TaskError::WouldDeadlock));
+        quietly(|| drop(pool));
+    });
+}
+
+#[test]
+fn one_too_many() {
     model(
-        "pool: the only worker waits for what nobody can start",
+        "pool: one worker of two waits for what nobody can start while the other one falls idle",
+        || assert_eq!(two_below(&both_parked(replacing(2, 0))), Ok(1)),
+    );
+}
+
+/// Two workers that wait, each for a task that nobody can start: one of these is given up, and the other one run.
+#[test]
+fn both_would_deadlock() {
+    model(
+        "pool: all workers wait for what nobody can start, and begin to at a time",
         || {
-            let pool = parked(replacing(1, 0));
-            let inside = pool.clone();
-            let future = pool.spawn(move || two_below(&inside)).unwrap();
-            assert_eq!(future.result(), Ok(Ok(Err(TaskError::WouldDeadlock))));
-            quietly(|| drop(pool));
+            let pool = replacing(2, 0);
+            let ((ready, is_ready), (go, goes)) = (channel(), channel());
+            let wait = |pool: &Pool, meet: Box<dyn FnOnce() + Send>| {
+                let (outer, inner) = (pool.clone(), pool.clone());
+                let wait = move || {
+                    let lowest = inner.spawn(|| 1).unwrap();
+                    meet();
+                    lowest.result()
+                };
+                pool.spawn(move || outer.spawn(wait).unwrap().result())
+            };
+            loom::stop_exploring();
+            let first = move || {
+                is_ready.recv().unwrap();
+                loom::explore();
+                go.send(()).unwrap();
+            };
+            let second = move || {
+                ready.send(()).unwrap();
+                goes.recv().unwrap();
+            };
+            let futures = [
+                wait(&pool, Box::new(first)).unwrap(),
+                wait(&pool, Box::new(second)).unwrap(),
+            ];
+            let results = futures.map(|future| future.result().flatten().flatten());
+            assert!(results.contains(&Ok(1)), "{results:?}");
+            loom::stop_exploring();
+            drop(pool);
         },
     );
 }
