@@ -203,7 +203,7 @@ impl Started {
     }
 }
 
-/// The last act of a model that has started threads by [`thread`](crate::thread).
+/// The last act of every model: threads that it has started by [`thread`](crate::thread) or in a pool have ended.
 pub fn join_threads() {
     crate::platform::join_spawned();
 }

@@ -1,6 +1,6 @@
 //! Models of a thread's start and end: who has been told of one sees what came before it.
 
-use latchwork::model::{Deadline, join_threads};
+use latchwork::model::Deadline;
 use latchwork::thread;
 use latchwork_loom_tests::model;
 use loom::cell::UnsafeCell;
@@ -46,7 +46,6 @@ fn start_and_join() {
             assert_eq!(thread.join(), Ok(2));
             assert_eq!(place.get(), 1);
             assert!(!info.is_alive() && !thread::enumerate().contains(&info));
-            join_threads();
         },
     );
 }
@@ -66,7 +65,6 @@ fn many_wait() {
             deadline.pass();
             thread.join().unwrap();
             other.join().unwrap();
-            join_threads();
         },
     );
 }
@@ -88,7 +86,6 @@ fn a_dropped_handle() {
             let info = thread.thread().clone();
             drop(thread);
             info.wait().unwrap();
-            join_threads();
             assert_eq!(drops.load(Ordering::Relaxed), 1);
         },
     );
@@ -106,7 +103,6 @@ fn the_end_of_a_scope() {
             // Nobody may be at it any more.
             assert_eq!(place.get(), 1);
             place.set(2);
-            join_threads();
         },
     );
 }
@@ -122,7 +118,6 @@ fn the_last_act_in_a_scope() {
             });
             assert_eq!(place.get(), 1);
             place.set(2);
-            join_threads();
         },
     );
 }

@@ -89,6 +89,8 @@ pub(super) struct State {
     aside: usize,
     /// Workers started ever; the next one's number.
     started: usize,
+    /// There will be no more workers: all that was accepted has been done, by those who are there at least.
+    is_over: bool,
     /// The system had no thread for another worker, and no worker has gone or woken up since.
     pub(super) is_refused: bool,
     /// Why it can run nothing any more; it is shut then.
@@ -115,6 +117,7 @@ impl Pool {
                 stranded: Vec::new(),
                 aside: 0,
                 started: 0,
+                is_over: false,
                 is_refused: false,
                 broken: None,
                 tallies: Tallies::new(settings.measures),
@@ -197,7 +200,7 @@ impl Pool {
                 self.call_one();
             }
         } else if crew.has_room() && self.queue.len() > crew.idle() {
-            return self.hire(|state| self.queue.len() > self.crew.read().idle() + state.starting);
+            return self.hire_for_queue();
         }
         Ok(())
     }
@@ -231,7 +234,17 @@ impl Pool {
         });
     }
 
-    /// Starts a worker if there is room and one is wanted: for the queue, if more tasks wait than workers are idle.
+    /// Starts a worker if there is room and more tasks wait than workers are idle.
+    ///
+    /// # Errors
+    ///
+    /// As `hire`.
+    #[cold]
+    fn hire_for_queue(self: &Arc<Pool>) -> Result<(), SubmitRefusal> {
+        self.hire(|state| self.queue.len() > self.crew.read().idle() + state.starting)
+    }
+
+    /// Starts a worker if there is room and one is wanted.
     ///
     /// # Errors
     ///
@@ -293,7 +306,10 @@ impl Pool {
 
     fn has_room(&self, state: &State) -> bool {
         let limit = (state.most + self.settings.most_spare).min(MOST_WORKERS);
-        state.workers - state.away < state.most && state.workers < limit && !state.is_refused
+        state.workers - state.away < state.most
+            && state.workers < limit
+            && !state.is_refused
+            && !state.is_over
     }
 
     pub(super) fn set_room(&self, state: &State) {
@@ -329,9 +345,10 @@ impl Pool {
     /// Nobody may be searching any more: is there something to be searched for?
     pub(super) fn look_after_queue(self: &Arc<Pool>) {
         fence(Ordering::SeqCst);
-        if !self.queue.is_empty() {
-            // There is a worker, or whoever misses one hears of it.
-            let _ = self.see_to_queue(self.crew.read());
+        if !self.queue.is_empty()
+            && let Err(why) = self.see_to_queue(self.crew.read())
+        {
+            self.tidy(&why);
         }
     }
 
@@ -344,12 +361,12 @@ impl Pool {
             state.leaving += 1;
             state.is_refused = false;
             self.set_room(&state);
-            let end = self.end_of(&state);
+            let end = self.end_of(&mut state);
             drop(state);
             self.tell(end);
-            if !self.crew.read().is_shut() {
-                self.look_after_queue();
-            }
+            // Even if it is shut: something may have been pushed since this worker's last look, and whoever
+            // takes it back has seen that there is a worker.
+            self.look_after_queue();
         }
         goes
     }
@@ -358,7 +375,7 @@ impl Pool {
     pub(super) fn has_left(&self) {
         let mut state = self.state.lock();
         state.leaving -= 1;
-        let end = self.end_of(&state);
+        let end = self.end_of(&mut state);
         drop(state);
         self.tell(end);
     }
@@ -389,12 +406,14 @@ impl Pool {
     }
 
     /// Is it (drained, ended)?
-    fn end_of(&self, state: &State) -> (bool, bool) {
-        let is_over = self.crew.read().is_shut() && self.queue.is_empty() && state.leaving == 0;
-        (
-            is_over && state.workers == state.aside,
-            is_over && state.workers == 0,
-        )
+    fn end_of(&self, state: &mut State) -> (bool, bool) {
+        let is_shut = self.crew.read().is_shut();
+        // Whoever has read that it was not shut has pushed before this look.
+        fence(Ordering::SeqCst);
+        // What is pushed from now on is taken back: nobody starts a worker that might come first.
+        state.is_over |= is_shut && state.workers == state.aside && self.queue.is_empty();
+        let is_drained = state.is_over && state.leaving == 0;
+        (is_drained, is_drained && state.workers == 0)
     }
 
     fn tell(&self, (is_drained, has_ended): (bool, bool)) {
@@ -406,31 +425,31 @@ impl Pool {
         }
     }
 
-    /// Takes out what nobody will come to: after a task was taken back, when there is no worker. What somebody
-    /// relies on, who was told that it is accepted, ends with `why`; whoever has just pushed it and reads that the pool is shut
-    /// has it taken back.
-    pub(super) fn tidy(&self, why: &SubmitRefusal) {
+    /// Sees to what is in the queue after a task was taken back. It is still in there, and perhaps others with it, whose
+    /// submitters are about to start a worker for them, or to take them back, too: a worker tells the ones from the others.
+    /// If there can be none, all of them are taken out. What somebody was told is accepted ends with the reason.
+    pub(super) fn tidy(self: &Arc<Pool>, why: &SubmitRefusal) {
+        let hired = match why {
+            SubmitRefusal::ShutDown => self.hire_for_queue(),
+            broken => Err(broken.clone()),
+        };
+        // Those who have read that the pool was not shut have pushed before this look.
+        fence(Ordering::SeqCst);
         let mut rest = Vec::new();
-        let state = self.state.lock();
-        if state.workers == state.aside {
+        let mut state = self.state.lock();
+        if state.workers == state.aside && (hired.is_err() || !self.has_room(&state)) {
             while let Some(job) = self.queue.pop() {
                 rest.push(job);
             }
         }
-        let end = self.end_of(&state);
+        let end = self.end_of(&mut state);
         drop(state);
-        if let SubmitRefusal::Broken(why) = why {
+        if let Err(SubmitRefusal::Broken(why)) = hired {
             for job in rest {
                 contain(|| {
                     job.drop_with(TaskError::Broken(why.clone()));
                 });
-            }
-        } else {
-            // Pushed by others who are about to start a worker for it, or to take it back.
-            for job in rest {
-                if !job.is_claimed() {
-                    self.queue.push(job);
-                }
+                self.counts_if_dropped(&*job);
             }
         }
         self.tell(end);
@@ -459,7 +478,7 @@ impl Pool {
             }
         }
         self.call_all();
-        let end = self.end_of(&self.state.lock());
+        let end = self.end_of(&mut self.state.lock());
         self.tell(end);
         // With nothing locked: callbacks run here.
         for job in dropped {
@@ -506,7 +525,8 @@ impl exit::pools::Pool for Pool {
     fn drain(&self, limit: &Limit<'_>) -> Result<(), GaveUp> {
         let is_aside = worker::is_of(self.address());
         if is_aside {
-            // What only this worker could do is done here.
+            // What only this worker could do is done here. It has been shut by `refuse`.
+            fence(Ordering::SeqCst);
             while let Some(job) = self.queue.pop() {
                 worker::run_inside(job);
                 if self.is_left_behind() {
@@ -515,7 +535,7 @@ impl exit::pools::Pool for Pool {
             }
             let mut state = self.state.lock();
             state.aside += 1;
-            let end = self.end_of(&state);
+            let end = self.end_of(&mut state);
             drop(state);
             self.tell(end);
         }
@@ -528,8 +548,8 @@ impl exit::pools::Pool for Pool {
 
     fn remains(&self) -> Option<String> {
         let (workers, most) = {
-            let state = self.state.lock();
-            self.tell(self.end_of(&state));
+            let mut state = self.state.lock();
+            self.tell(self.end_of(&mut state));
             (state.workers, state.most)
         };
         (!self.drained.is_set()).then(|| {
