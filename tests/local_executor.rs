@@ -100,14 +100,14 @@ fn futures_that_are_not_send_run_in_turns() {
                     steps.borrow_mut().push((name, n));
                     yield_now().await;
                 }
-                Rc::new(name)
+                name
             })
         };
         let (a, b) = (task('a'), task('b'));
         assert_eq!(executor.len(), 2);
         assert!(steps.borrow().is_empty(), "not before its turn");
         assert!(!a.is_running() && !a.is_done());
-        let both = executor.run(async { (*a.await.unwrap(), *b.await.unwrap()) });
+        let both = executor.run(async { (a.await.unwrap(), b.await.unwrap()) });
         assert_eq!(both, ('a', 'b'));
         let turns = [('a', 0), ('b', 0), ('a', 1), ('b', 1), ('a', 2), ('b', 2)];
         assert_eq!(*steps.borrow(), turns);

@@ -1,7 +1,7 @@
 //! [`join`]: two closures at once, if there is somebody for the second.
 
-use super::pool::default_pool;
 use crate::executor::fork_join_here;
+use crate::executor::global;
 use std::panic::Location;
 
 /// Runs both closures and returns both results: `a` here, and `b` meanwhile in another worker, if one comes to it before `a` has
@@ -56,5 +56,5 @@ where
     RA: Send,
     RB: Send,
 {
-    fork_join_here(a, b, default_pool, Location::caller())
+    fork_join_here(a, b, global, Location::caller())
 }

@@ -9,13 +9,12 @@
 //! | joblib's `Parallel(n_jobs)(delayed(f)(x) for x in data)` | [`parallel`] |
 //!
 //! All of it runs in the [`ThreadPoolExecutor`](crate::executor::ThreadPoolExecutor) whose worker the caller is, or else in
-//! one that the process has for it, with a worker for each processor. So it can be nested at will, and never uses more threads
+//! the [process's own](crate::executor::global). So it can be nested at will, and never uses more threads
 //! than the pool has.
 
 mod collect;
 mod for_each;
 mod join;
-mod pool;
 mod source;
 mod split;
 

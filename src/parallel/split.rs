@@ -8,8 +8,8 @@
 //!
 //! A grain is at most an eighth of what is left, so that one that turns out to be heavy does not hold much back.
 
-use super::pool::default_pool;
 use super::source::sealed::Piece;
+use crate::executor::global;
 use crate::executor::{fork_join_here, is_worker, keeps_nothing_for_others};
 use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +52,7 @@ pub(super) fn fold<P: Piece, F: Fold<P>>(
     if is_worker() || piece.len() <= least {
         return loop_.go_on(fold.begin(&piece), piece);
     }
-    default_pool().install(|| loop_.go_on(fold.begin(&piece), piece))
+    global().install(|| loop_.go_on(fold.begin(&piece), piece))
 }
 
 struct Loop<'f, F> {
@@ -122,7 +122,7 @@ impl<F> Loop<'_, F> {
         let (left, right) = fork_join_here(
             || self.go_on(done, left),
             || self.go_on(begun, right),
-            default_pool,
+            global,
             self.place,
         );
         self.fold.combine(left, right)
