@@ -135,3 +135,6 @@ struct ComingFromPython;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/which-queue.md")]
 struct WhichQueue;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/coming-from-concurrent-futures.md")]
+struct ComingFromConcurrentFutures;

@@ -207,13 +207,11 @@ fn awaited() {
     let (mut promises, futures) = promises(3);
     let mut ended = as_completed(futures, Limit::none());
     drop(pending(ended.next_async()));
-    {
-        let mut next = pending(ended.next_async());
-        promises[2].take().unwrap().complete(2).unwrap();
-        promises[0].take().unwrap().complete(0).unwrap();
-        // Woken, and dropped before it has looked.
-        let _ = next.as_mut();
-    }
+    let next = pending(ended.next_async());
+    promises[2].take().unwrap().complete(2).unwrap();
+    promises[0].take().unwrap().complete(0).unwrap();
+    // It has been woken, and has not looked.
+    drop(next);
     for n in [2, 0] {
         assert_eq!(ready(ended.next_async()).unwrap().unwrap().result(), Ok(n));
     }

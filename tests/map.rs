@@ -11,7 +11,6 @@ use latchwork::{GaveUp, Limit, Shutdown};
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -313,6 +312,7 @@ fn a_death_costs_the_chunk() {
 #[test]
 fn a_chunk_is_one_task() {
     watchdog(LIMIT, "a_chunk_is_one_task", || {
+        use std::sync::atomic::{AtomicUsize, Ordering};
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         fn number(_: u8) -> (u32, usize) {
             (std::process::id(), CALLS.fetch_add(1, Ordering::SeqCst))

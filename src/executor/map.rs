@@ -115,7 +115,11 @@ impl<R> Map<R> {
     /// That error; if the limit is reached, [`TaskError::GaveUp`].
     #[doc(alias = "map_for_each")]
     pub fn all_ok(self) -> Result<(), TaskError> {
-        self.fold(Ok(()), |so_far, next| so_far.and(next.map(drop)))
+        let mut first = Ok(());
+        for result in self {
+            first = first.and(result.map(drop));
+        }
+        first
     }
 
     fn wait_for(&mut self, part: Part<R>) -> Result<R, TaskError> {

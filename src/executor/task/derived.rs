@@ -80,20 +80,22 @@ impl<P: Plan> Job for Derived<P> {
     /// Runs the sources of its own pool that have not started, one after the other, and those that come of them.
     fn run(&self) -> bool {
         let home = self.home();
+        if !P::NEEDS_ALL || home == 0 {
+            return false;
+        }
         let mut has_run = false;
-        while P::NEEDS_ALL && home != 0 {
-            let is_next = |source: &Arc<dyn Job>| source.home() == home && !source.is_claimed();
-            let ran = self
-                .sources()
-                .into_iter()
-                .filter(is_next)
-                .fold(false, |ran, source| source.run() || ran);
-            has_run |= ran;
-            if !ran {
-                break;
+        loop {
+            let mut goes_on = false;
+            for source in self.sources() {
+                if source.home() == home && !source.is_claimed() {
+                    goes_on |= source.run();
+                }
+            }
+            has_run |= goes_on;
+            if !goes_on {
+                return has_run;
             }
         }
-        has_run
     }
 
     fn drop_with(&self, error: TaskError) -> bool {
