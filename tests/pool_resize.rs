@@ -23,12 +23,11 @@ fn meet(pool: &ThreadPoolExecutor, tasks: usize) {
     let futures: Vec<_> = (0..tasks)
         .map(|_| {
             let barrier = Arc::clone(&barrier);
-            pool.spawn(move || drop(barrier.wait())).unwrap()
+            pool.spawn(move || barrier.wait().is_leader()).unwrap()
         })
         .collect();
-    futures
-        .into_iter()
-        .for_each(|future| future.result().unwrap());
+    let leaders = futures.into_iter().map(|future| future.result().unwrap());
+    assert_eq!(leaders.filter(|is_leader| *is_leader).count(), 1);
 }
 
 /// F27: more may come while tasks wait for them.
@@ -40,15 +39,14 @@ fn a_pool_grows_while_tasks_wait() {
         let futures: Vec<_> = (0..4)
             .map(|_| {
                 let barrier = Arc::clone(&barrier);
-                pool.spawn(move || drop(barrier.wait())).unwrap()
+                pool.spawn(move || barrier.wait().is_leader()).unwrap()
             })
             .collect();
         assert_eq!(pool.stats().workers, 1);
         // They only meet if all four run.
         pool.set_max_workers(4);
-        futures
-            .into_iter()
-            .for_each(|future| future.result().unwrap());
+        let leaders = futures.into_iter().map(|future| future.result().unwrap());
+        assert_eq!(leaders.filter(|is_leader| *is_leader).count(), 1);
         assert_eq!((pool.max_workers(), pool.stats().workers), (4, 4));
     });
 }
@@ -163,7 +161,8 @@ fn prestart_starts_all_there_may_be() {
         let slow = ThreadPoolExecutor::builder()
             .max_workers(2)
             .initializer(|| {
-                Ok::<_, std::convert::Infallible>(thread::sleep(Duration::from_millis(5)))
+                thread::sleep(Duration::from_millis(5));
+                Ok::<_, std::convert::Infallible>(())
             })
             .build();
         assert_eq!(slow.prestart(), Ok(2));

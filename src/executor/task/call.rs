@@ -3,15 +3,16 @@
 use super::{Core, Job, Outcome, current};
 use crate::executor::thread_pool::note_ran;
 use crate::executor::{Failure, TaskError};
-use crate::panic::{Panicked, catch, report};
+use crate::panic::{Caught, Panicked, catch_all, report};
 use crate::platform::UnsafeCell;
 use std::error::Error;
+use std::sync::Arc;
 
 /// What a task does, once.
 pub(crate) trait Work: Send {
     type Output: Send;
 
-    fn work(self) -> Result<Self::Output, TaskError>;
+    fn work(self) -> Result<Self::Output, Box<TaskError>>;
 }
 
 /// A closure.
@@ -20,7 +21,7 @@ pub(crate) struct Closure<F>(pub(crate) F);
 impl<F: FnOnce() -> R + Send, R: Send> Work for Closure<F> {
     type Output = R;
 
-    fn work(self) -> Result<R, TaskError> {
+    fn work(self) -> Result<R, Box<TaskError>> {
         Ok((self.0)())
     }
 }
@@ -36,8 +37,8 @@ where
 {
     type Output = R;
 
-    fn work(self) -> Result<R, TaskError> {
-        (self.0)().map_err(|error| TaskError::Failed(Failure::new(error)))
+    fn work(self) -> Result<R, Box<TaskError>> {
+        (self.0)().map_err(|error| Box::new(TaskError::Failed(Failure::new(error))))
     }
 }
 
@@ -50,7 +51,7 @@ pub(crate) struct Apply<A, R> {
 impl<A: Send, R: Send> Work for Apply<A, R> {
     type Output = R;
 
-    fn work(self) -> Result<R, TaskError> {
+    fn work(self) -> Result<R, Box<TaskError>> {
         Ok((self.function)(self.argument))
     }
 }
@@ -95,6 +96,13 @@ impl<W: Work> Call<W> {
     }
 }
 
+#[cold]
+fn panicked(caught: Caught, task: Option<Arc<str>>) -> Box<TaskError> {
+    let panicked = caught.describe();
+    caught.discard();
+    Box::new(TaskError::Panicked(Panicked { task, ..panicked }))
+}
+
 impl<W: Work> Job for Call<W> {
     fn run(&self) -> bool {
         let may = self.core.start();
@@ -103,15 +111,10 @@ impl<W: Work> Job for Call<W> {
             let work = unsafe { self.take() };
             // The work, with all it captured, is gone before the result is there.
             let (result, name) =
-                current::run_as(self.core.id(), self.home, || catch(|| work.work()));
-            let result = result.unwrap_or_else(|panicked| {
-                Err(TaskError::Panicked(Panicked {
-                    task: name,
-                    ..panicked
-                }))
-            });
+                current::run_as(self.core.id(), self.home, || catch_all(|| work.work()));
+            let result = result.unwrap_or_else(|caught| Err(panicked(caught, name)));
             note_ran(self.home, result.is_ok());
-            self.core.finish(result);
+            self.core.finish_boxed(result);
         }
         may
     }

@@ -206,13 +206,17 @@ impl<R> Core<R> {
 
     /// Ends it. Whoever calls this has the claim.
     pub(super) fn finish(&self, result: Result<R, TaskError>) {
+        self.finish_boxed(result.map_err(Box::new));
+    }
+
+    /// As `finish`, of a result that is small to be moved.
+    #[inline]
+    fn finish_boxed(&self, result: Result<R, Box<TaskError>>) {
         match result {
             // SAFETY: whoever has the claim is alone with both cells until the end.
             Ok(value) => self.value.with_mut(|place| unsafe { *place = Some(value) }),
             // SAFETY: as above.
-            Err(error) => self
-                .error
-                .with_mut(|place| unsafe { *place = Some(Box::new(error)) }),
+            Err(error) => self.error.with_mut(|place| unsafe { *place = Some(error) }),
         }
         if self.end.complete() & HOOKED != 0 {
             let hooks = self.hooks.lock().take();

@@ -74,7 +74,7 @@ pub(super) struct Interruptible<F> {
 impl<F: FnOnce(&CancelToken) -> R + Send, R: Send> Work for Interruptible<F> {
     type Output = R;
 
-    fn work(self) -> Result<R, TaskError> {
+    fn work(self) -> Result<R, Box<TaskError>> {
         Ok((self.function)(&self.token))
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Dressed<W> {
 impl<W: Work> Work for Dressed<W> {
     type Output = W::Output;
 
-    fn work(self) -> Result<W::Output, TaskError> {
+    fn work(self) -> Result<W::Output, Box<TaskError>> {
         let Dress {
             name,
             context,

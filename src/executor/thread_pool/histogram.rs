@@ -89,6 +89,7 @@ impl Histogram {
 }
 
 /// By the only writer.
+#[inline]
 pub(super) fn add(counter: &AtomicU64, n: u64) {
     let before = counter.load(Ordering::Relaxed);
     counter.store(before.wrapping_add(n), Ordering::Relaxed);

@@ -89,12 +89,13 @@ where
 {
     type Output = R;
 
-    fn work(self) -> Result<R, TaskError> {
+    fn work(self) -> Result<R, Box<TaskError>> {
         let borrow = |state: &mut start::State| {
             let state = state.downcast_mut();
             (self.function)(state.expect("one pool, one type"))
         };
-        worker::with_kept(self.pool, &self.start, borrow).map_err(TaskError::Broken)
+        worker::with_kept(self.pool, &self.start, borrow)
+            .map_err(|why| Box::new(TaskError::Broken(why)))
     }
 }
 

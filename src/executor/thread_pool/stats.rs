@@ -7,6 +7,7 @@ use super::histogram::{Histogram, Times, add};
 use super::{Pool, worker};
 use crate::executor::task::Job;
 use crate::platform::Moment;
+use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Tally {
 pub(super) struct Tallies {
     /// Of workers that have gone, and of what was done without one.
     pub(super) past: Tally,
-    present: Vec<Arc<Tally>>,
+    present: Vec<Arc<CachePadded<Tally>>>,
 }
 
 impl Tallies {
@@ -115,14 +116,14 @@ impl Tallies {
     }
 
     /// A worker begins.
-    pub(super) fn enter(&mut self, measures: bool) -> Arc<Tally> {
-        let tally = Arc::new(Tally::new(measures));
+    pub(super) fn enter(&mut self, measures: bool) -> Arc<CachePadded<Tally>> {
+        let tally = Arc::new(CachePadded::new(Tally::new(measures)));
         self.present.push(Arc::clone(&tally));
         tally
     }
 
     /// It has gone.
-    pub(super) fn leave(&mut self, tally: &Arc<Tally>) {
+    pub(super) fn leave(&mut self, tally: &Arc<CachePadded<Tally>>) {
         self.present.retain(|one| !Arc::ptr_eq(one, tally));
         self.past.merge_life(tally);
     }

@@ -22,6 +22,7 @@ use crate::panic::{contain, report};
 use crate::platform::{Moment, stack, thread_local};
 use crate::wait::Kind;
 use crate::wait::asleep::{self, Onlooker};
+use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub(super) struct Worker {
     pub(super) depth: Cell<usize>,
     /// The task of this pool that it waits for, without a limit.
     expects: RefCell<Option<Arc<dyn Job>>>,
-    tally: Arc<Tally>,
+    tally: Arc<CachePadded<Tally>>,
     /// What it keeps for its tasks, while it is not lent to one.
     kept: Cell<Option<start::State>>,
     /// A task has it. While that waits it must not meet another that wants it, so none runs on top of it.

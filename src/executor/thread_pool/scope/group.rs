@@ -363,10 +363,10 @@ impl<T, E> Shared<'_, T, E> {
 
     /// A task has ended.
     fn note(&self, number: usize, result: Result<T, GroupError<E>>) {
-        let is_decisive = match (self.policy, &result) {
-            (Policy::AllSucceed, Err(_)) | (Policy::FirstSuccess, Ok(_)) => true,
-            _ => false,
-        };
+        let is_decisive = matches!(
+            (self.policy, &result),
+            (Policy::AllSucceed, Err(_)) | (Policy::FirstSuccess, Ok(_))
+        );
         {
             let state = &mut *self.state.lock();
             match (self.policy, result) {
