@@ -95,7 +95,6 @@ pub(crate) mod wait;
 pub mod debug;
 pub mod executor;
 pub mod exit;
-#[cfg(not(loom))]
 pub mod parallel;
 pub mod queue;
 pub mod select;

@@ -23,8 +23,11 @@ pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
 pub use task::{Finished, TaskId};
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
+#[cfg(loom)]
+#[doc(hidden)]
+pub use thread_pool::modelled as forks_modelled;
 pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
-pub(crate) use thread_pool::{fork_join_here, is_worker, keeps_nothing_for_others};
+pub(crate) use thread_pool::{Handed, Home, fork_join_here, is_worker, keeps_nothing_for_others};
 
 use crate::{GaveUp, Limit, Shutdown};
 use serde::{Serialize, de::DeserializeOwned};

@@ -13,7 +13,11 @@ mod pool;
 mod worker;
 
 pub use builder::Builder;
-pub(crate) use install::{is_worker, join as fork_join_here, keeps_nothing_for_others};
+#[cfg(loom)]
+pub use fork_join::modelled;
+pub(crate) use install::{
+    Handed, Home, is_worker, join as fork_join_here, keeps_nothing_for_others,
+};
 pub(super) use worker::help;
 
 use self::pool::Pool;

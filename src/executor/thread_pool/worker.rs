@@ -73,9 +73,14 @@ pub(super) fn run(job: Arc<dyn Job>) {
 
 /// A worker's life. It is counted among those who search.
 pub(super) fn work(pool: Arc<Pool>) {
+    act(&pool, Worker::work);
+}
+
+/// This thread is a worker of the pool while `f` runs, which does not unwind.
+pub(super) fn act<R>(pool: &Arc<Pool>, f: impl FnOnce(&Worker) -> R) -> R {
     let stack = stack();
     let worker = Worker {
-        pool,
+        pool: Arc::clone(pool),
         forker: Forker::new(),
         deep: stack.start + stack.len() / 4,
         depth: Cell::new(0),
@@ -86,10 +91,11 @@ pub(super) fn work(pool: Arc<Pool>) {
     WORKER.with(|place| place.set(&worker));
     // SAFETY: it is dropped at the end of this function, which does not unwind.
     let watched = unsafe { asleep::watch(&worker) };
-    worker.work();
+    let result = f(&worker);
     worker.forker.leave(&worker.pool);
     drop(watched);
     WORKER.with(|place| place.set(ptr::null()));
+    result
 }
 
 impl Worker {
