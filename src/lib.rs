@@ -96,7 +96,6 @@ pub(crate) mod wait;
 pub mod debug;
 pub mod executor;
 pub mod exit;
-#[cfg(not(loom))]
 pub mod parallel;
 pub mod pool;
 pub mod queue;

@@ -58,11 +58,14 @@ pub use task::{
 };
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, promise as task_pair};
+#[cfg(loom)]
+#[doc(hidden)]
+pub use thread_pool::modelled as forks_modelled;
 pub use thread_pool::{
     Builder as ThreadPoolBuilder, Group, GroupBuilder, GroupError, Rejection, Scope, ScopedFuture,
     StatefulPool, Stats, TaskBuilder, ThreadPoolExecutor, Times,
 };
-pub(crate) use thread_pool::{fork_join_here, is_worker, keeps_nothing_for_others};
+pub(crate) use thread_pool::{Handed, Home, fork_join_here, is_worker, keeps_nothing_for_others};
 pub use wait::{ReturnWhen, Waited, wait, wait_async};
 pub use waitable::Waitable;
 

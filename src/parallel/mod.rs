@@ -14,10 +14,17 @@
 
 mod collect;
 mod for_each;
+mod joblib;
 mod join;
+mod settings;
+mod shared;
 mod source;
 mod split;
+mod stream;
 
 pub use for_each::{for_each, for_each_mut, map_collect, map_reduce};
+pub use joblib::{Parallel, ParallelMap, parallel};
 pub use join::join;
+pub use settings::{Batch, Jobs, ParallelError, Progress};
 pub use source::{MinLen, Source};
+pub use stream::Stream;

@@ -6,6 +6,7 @@
 use super::ThreadPoolExecutor;
 use super::pool::Pool;
 use super::worker::{self, Worker};
+use crate::executor::TaskError;
 use crate::executor::task::{Call, Closure, Job, Outcome};
 use crate::panic::catch_all;
 use std::mem;
@@ -148,4 +149,66 @@ pub(crate) fn is_worker() -> bool {
 #[inline]
 pub(crate) fn keeps_nothing_for_others() -> bool {
     worker::with(Worker::keeps_nothing_for_others) == Some(true)
+}
+
+/// A pool, for work that is handed to it piece by piece.
+#[derive(Clone)]
+pub(crate) struct Home(Arc<Pool>);
+
+/// A task of it.
+pub(crate) struct Handed(Arc<dyn Outcome<()>>);
+
+impl Home {
+    pub(crate) fn of(executor: &ThreadPoolExecutor) -> Home {
+        Home(Arc::clone(&executor.pool))
+    }
+
+    /// The current worker's.
+    pub(crate) fn here() -> Option<Home> {
+        worker::with(|worker| Home(Arc::clone(&worker.pool)))
+    }
+
+    pub(crate) fn is_here(&self) -> bool {
+        worker::is_of(self.0.address())
+    }
+
+    /// Nothing if the pool does not take it.
+    ///
+    /// # Safety
+    ///
+    /// What `f` borrows stands until [`Handed::end`] has returned.
+    pub(crate) unsafe fn hand<'f>(&self, f: Box<dyn FnOnce() + Send + 'f>) -> Option<Handed> {
+        // SAFETY: only the lifetime changes, to which the caller sees.
+        let f = unsafe {
+            mem::transmute::<Box<dyn FnOnce() + Send + 'f>, Box<dyn FnOnce() + Send + 'static>>(f)
+        };
+        self.0.check().ok()?;
+        let task = Arc::new(Call::new(Closure(f), self.0.address()));
+        if let Err(why) = self.0.push(Arc::clone(&task) as _) {
+            let work = task.take_back();
+            self.0.tidy(&why);
+            if work.is_some() {
+                return None;
+            }
+        }
+        Some(Handed(task))
+    }
+}
+
+impl Handed {
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.core().is_done()
+    }
+
+    /// If it has not begun it never will, and what it had captured is gone.
+    pub(crate) fn cancel(&self) -> bool {
+        self.0.drop_with(TaskError::Cancelled)
+    }
+
+    /// Returns when it has ended or has been cancelled.
+    pub(crate) fn end(&self) {
+        if !self.cancel() {
+            self.0.core().end().wait_in_any_case(Location::caller());
+        }
+    }
 }

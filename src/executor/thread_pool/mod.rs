@@ -27,8 +27,12 @@ mod worker;
 
 pub use bound::Rejection;
 pub use builder::Builder;
+#[cfg(loom)]
+pub use fork_join::modelled;
 pub use histogram::Times;
-pub(crate) use install::{is_worker, join as fork_join_here, keeps_nothing_for_others};
+pub(crate) use install::{
+    Handed, Home, is_worker, join as fork_join_here, keeps_nothing_for_others,
+};
 pub use scope::{Group, GroupBuilder, GroupError, Scope, ScopedFuture};
 pub use stateful::StatefulPool;
 pub use stats::Stats;

@@ -172,10 +172,26 @@ pub(super) fn with_kept<R>(
 
 /// A worker's life. It is counted among those who search, or those who start.
 pub(super) fn work(pool: Arc<Pool>) {
+    let tally = act(&pool, |worker| {
+        if worker.starts() {
+            worker.work();
+        }
+        report("what a worker had kept", || drop(worker.kept.take()));
+        Arc::clone(&worker.tally)
+    });
+    // A child of a fork goes without a word: nobody is there to hear it.
+    if !pool.is_left_behind() {
+        pool.state.lock().tallies.leave(&tally);
+        pool.has_left();
+    }
+}
+
+/// This thread is a worker of the pool while `f` runs, which does not unwind.
+pub(super) fn act<R>(pool: &Arc<Pool>, f: impl FnOnce(&Worker) -> R) -> R {
     let stack = stack();
     let tally = (pool.state.lock().tallies).enter(pool.settings.measures);
     let worker = Worker {
-        pool,
+        pool: Arc::clone(pool),
         forker: Forker::new(),
         deep: stack.start + stack.len() / 4,
         depth: Cell::new(0),
@@ -189,19 +205,11 @@ pub(super) fn work(pool: Arc<Pool>) {
     WORKER.with(|place| place.set(&worker));
     // SAFETY: it is dropped at the end of this function, which does not unwind.
     let watched = unsafe { asleep::watch(&worker) };
-    if worker.starts() {
-        worker.work();
-    }
-    report("what a worker had kept", || drop(worker.kept.take()));
+    let result = f(&worker);
     worker.forker.leave(&worker.pool);
     drop(watched);
     WORKER.with(|place| place.set(ptr::null()));
-    let pool = &worker.pool;
-    // A child of a fork goes without a word: nobody is there to hear it.
-    if !pool.is_left_behind() {
-        pool.state.lock().tallies.leave(&worker.tally);
-        pool.has_left();
-    }
+    result
 }
 
 impl Worker {

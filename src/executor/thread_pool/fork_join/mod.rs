@@ -31,6 +31,8 @@
 
 mod branch;
 mod forker;
+#[cfg(loom)]
+pub mod modelled;
 mod wait;
 
 pub(super) use branch::{Branch, is_awaited_by};
