@@ -92,7 +92,9 @@ fn what_is_kept_back_is_shown_to_who_asks() {
                 0 => drop(meet.wait().unwrap()),
                 _ => drop(parallel::join(
                     || chain(depth - 1, meet),
-                    || drop(meet.wait().unwrap()),
+                    || {
+                        meet.wait().unwrap();
+                    },
                 )),
             }
         }

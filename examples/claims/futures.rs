@@ -161,7 +161,7 @@ fn time_outs(scale: &Scale) -> Vec<Line> {
         let given_up = ended.next();
         (ended, given_up)
     });
-    let timed_out = matches!(given_up, Some(Err(GaveUp::TimedOut)));
+    let timed_out = matches!(given_up, Some(Err(why)) if why.why == GaveUp::TimedOut);
     let future = ended.remaining().pop().expect("it has not ended");
 
     let begun = Instant::now();

@@ -15,7 +15,7 @@ impl Workers {
     /// So many.
     pub fn new(workers: usize) -> Workers {
         let settings = Settings {
-            prefix: String::new(),
+            prefix: "".into(),
             stack_size: 0,
             most_spare: 0,
             replaces_all: false,
