@@ -7,7 +7,7 @@
 use crate::platform::{thread_id, thread_name};
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -62,6 +62,8 @@ impl fmt::Debug for Panicked {
 thread_local! {
     /// The place of the last panic in this thread.
     static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+    /// Is there one? Cheaper to be asked than the place, which has a destructor.
+    static IS_NOTED: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Place {
@@ -70,7 +72,17 @@ struct Place {
 }
 
 /// Leaves `place` and returns what was there. A thread on its way out has nobody to note it for.
+#[inline]
 fn note(place: Option<Place>) -> Option<Place> {
+    let was_noted = IS_NOTED.try_with(|is_noted| is_noted.replace(place.is_some()));
+    match (&place, was_noted) {
+        (None, Ok(false) | Err(_)) => None,
+        _ => replace(place),
+    }
+}
+
+#[cold]
+fn replace(place: Option<Place>) -> Option<Place> {
     PLACE.try_with(|noted| noted.replace(place)).unwrap_or(None)
 }
 
@@ -138,6 +150,7 @@ impl Caught {
 /// Runs `f`; its panic, if any, with all that is known of it.
 ///
 /// Whatever `f` had borrowed mutably is dropped with it, so no broken value is seen afterwards.
+#[inline]
 pub(crate) fn catch_all<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
     install_hook();
     // Kept for a panic around this call that is on its way to another `catch`.

@@ -82,7 +82,7 @@ impl Subscriber for Recorder {
     }
 
     fn exit(&self, _span: &Id) {
-        ENTERED.with_borrow_mut(|entered| drop(entered.pop()));
+        ENTERED.with_borrow_mut(|entered| entered.pop());
     }
 
     fn current_span(&self) -> Current {

@@ -6,7 +6,6 @@ use crate::executor::{Failure, TaskError};
 use crate::panic::{Caught, Panicked, catch_all, report};
 use crate::platform::UnsafeCell;
 use std::error::Error;
-use std::sync::Arc;
 
 /// What a task does, once.
 pub(crate) trait Work: Send {
@@ -96,10 +95,12 @@ impl<W: Work> Call<W> {
     }
 }
 
+/// Called as the task that panicked.
 #[cold]
-fn panicked(caught: Caught, task: Option<Arc<str>>) -> Box<TaskError> {
+fn panicked(caught: Caught) -> Box<TaskError> {
     let panicked = caught.describe();
     caught.discard();
+    let task = current::name();
     Box::new(TaskError::Panicked(Panicked { task, ..panicked }))
 }
 
@@ -110,9 +111,12 @@ impl<W: Work> Job for Call<W> {
             // SAFETY: the claim has just been made here.
             let work = unsafe { self.take() };
             // The work, with all it captured, is gone before the result is there.
-            let (result, name) =
-                current::run_as(self.core.id(), self.home, || catch_all(|| work.work()));
-            let result = result.unwrap_or_else(|caught| Err(panicked(caught, name)));
+            let result = current::run_as(self.core.id(), self.home, || {
+                match catch_all(|| work.work()) {
+                    Ok(result) => result,
+                    Err(caught) => Err(panicked(caught)),
+                }
+            });
             note_ran(self.home, result.is_ok());
             self.core.finish_boxed(result);
         }

@@ -1,6 +1,6 @@
 //! Which task this thread runs: [`current_task`].
 //!
-//! A frame lies on the stack of whoever runs a task, and points to the one beneath it, whose task waits. Invariant:
+//! A frame lies on the stack of whoever runs a task, perhaps above that of another one, which waits. Invariant:
 //! the thread's pointer is to a frame that lives, because a frame is taken out where it was put in, also by
 //! unwinding.
 
@@ -21,10 +21,9 @@ struct Frame {
     /// The address of its pool.
     home: usize,
     name: OnceCell<Arc<str>>,
-    beneath: *const Frame,
 }
 
-/// Takes the frame out again.
+/// Takes a frame out again, in favour of the one beneath.
 struct Entered(*const Frame);
 
 impl Drop for Entered {
@@ -33,21 +32,18 @@ impl Drop for Entered {
     }
 }
 
-/// Runs `f` as that task. Returns the name it was given meanwhile, too.
+/// Runs `f` as that task.
 #[inline]
-pub(crate) fn run_as<R>(id: TaskId, home: usize, f: impl FnOnce() -> R) -> (R, Option<Arc<str>>) {
-    let mut frame = Frame {
+pub(crate) fn run_as<R>(id: TaskId, home: usize, f: impl FnOnce() -> R) -> R {
+    let beneath = INNERMOST.with(Cell::get);
+    let frame = Frame {
         id,
         home,
         name: OnceCell::new(),
-        beneath: ptr::null(),
     };
-    frame.beneath = INNERMOST.with(|place| place.get());
-    let entered = Entered(frame.beneath);
+    let _entered = Entered(beneath);
     INNERMOST.with(|place| place.set(&raw const frame));
-    let result = f();
-    drop(entered);
-    (result, frame.name.into_inner())
+    f()
 }
 
 fn with<R>(f: impl FnOnce(&Frame) -> R) -> Option<R> {
@@ -59,6 +55,11 @@ fn with<R>(f: impl FnOnce(&Frame) -> R) -> Option<R> {
 /// The task that this thread runs has this name.
 pub(crate) fn is_called(name: Arc<str>) {
     with(|frame| drop(frame.name.set(name)));
+}
+
+/// What the task that this thread runs is called.
+pub(super) fn name() -> Option<Arc<str>> {
+    with(|frame| frame.name.get().cloned())?
 }
 
 /// The task that this thread runs.

@@ -95,7 +95,7 @@ impl Drop for Ending<'_> {
 impl<W: ScopedWork> Job for Scoped<W> {
     fn run(&self) -> bool {
         self.claim(|work, ledger| {
-            let (is_good, _) = run_as(TaskId::next(), self.home, || work.run(ledger));
+            let is_good = run_as(TaskId::next(), self.home, || work.run(ledger));
             note_ran(self.home, is_good);
         })
     }
