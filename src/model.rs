@@ -47,9 +47,9 @@ pub fn task<R: Send + 'static>() -> (Promise<R>, TaskFuture<R>) {
 impl<R> Promise<R> {
     /// Runs `f` as the task, unless it has been cancelled. Returns whether it ran.
     pub fn run(self, f: impl FnOnce() -> R) -> bool {
-        let started = self.0.start();
+        let started = self.0.begin();
         if started {
-            self.0.complete(Ok(f()));
+            self.0.end(Ok(f()));
         }
         started
     }

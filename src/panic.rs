@@ -25,6 +25,8 @@ pub struct Panicked {
     pub location: Option<String>,
     /// The name of the thread it happened in.
     pub thread: Option<String>,
+    /// The name of the task, if it had one.
+    pub task: Option<Arc<str>>,
     /// The stack at the panic, as text, if the environment asks for it (`RUST_BACKTRACE` or
     /// `RUST_LIB_BACKTRACE`).
     pub backtrace: Option<Arc<str>>,
@@ -32,7 +34,10 @@ pub struct Panicked {
 
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task panicked")?;
+        match &self.task {
+            Some(task) => write!(f, "the task `{task}` panicked")?,
+            None => f.write_str("the task panicked")?,
+        }
         if let Some(thread) = &self.thread {
             write!(f, " in {thread}")?;
         }
@@ -49,6 +54,7 @@ impl fmt::Debug for Panicked {
             .field("message", &self.message)
             .field("location", &self.location)
             .field("thread", &self.thread)
+            .field("task", &self.task)
             .finish_non_exhaustive()
     }
 }
@@ -98,6 +104,10 @@ impl Caught {
         &*self.payload
     }
 
+    pub(crate) fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload
+    }
+
     /// As data; the payload remains.
     pub(crate) fn describe(&self) -> Panicked {
         let place = self.place.as_ref();
@@ -106,6 +116,7 @@ impl Caught {
             message: message(&*self.payload),
             location: place.and_then(|place| place.location.clone()),
             thread: thread_name(thread_id()),
+            task: None,
             backtrace: backtrace
                 .filter(|trace| trace.status() == BacktraceStatus::Captured)
                 .map(|trace| trace.to_string().into()),

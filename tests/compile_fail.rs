@@ -32,3 +32,8 @@ fn tasks_for_processes() {
 fn threads() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/thread_*.rs");
 }
+
+#[test]
+fn tasks_that_borrow() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/pool_*.rs");
+}

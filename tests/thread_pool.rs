@@ -301,14 +301,14 @@ fn as_completed_gives_up_and_keeps_the_rest() {
         let begin = Instant::now();
         let limit = Duration::from_millis(10);
         let mut ended = as_completed(futures, token.within(limit));
-        assert_eq!(ended.next().unwrap().unwrap_err(), GaveUp::TimedOut);
+        assert_eq!(ended.next().unwrap().unwrap_err().why, GaveUp::TimedOut);
         assert!(begin.elapsed() >= limit);
         assert!(ended.next().is_none());
         let left = ended.remaining();
         assert_eq!(left.len(), 2);
         token.cancel();
         let mut again = as_completed(left, &token);
-        assert_eq!(again.next().unwrap().unwrap_err(), GaveUp::Cancelled);
+        assert_eq!(again.next().unwrap().unwrap_err().why, GaveUp::Cancelled);
         release.set();
         for (n, future) in (1..).zip(again.remaining()) {
             assert_eq!(future.result(), Ok(n));

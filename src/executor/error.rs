@@ -1,6 +1,6 @@
 //! What can become of a task, and why one was not accepted.
 
-use super::TaskId;
+use super::{Failure, TaskId};
 use crate::GaveUp;
 use crate::panic::Panicked;
 use std::error::Error;
@@ -13,8 +13,12 @@ use std::sync::Arc;
 pub enum TaskError {
     /// The task panicked; its worker goes on.
     Panicked(Panicked),
+    /// It returned an error, and its future is one of what it returns when it succeeds.
+    Failed(Failure),
     /// It was cancelled before it started.
     Cancelled,
+    /// It was given up before it started, for another one in a full queue.
+    Discarded,
     /// Whoever was to run it went away without saying anything.
     Lost,
     /// The process that ran it died.
@@ -36,7 +40,11 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TaskError::Panicked(panic) => panic.fmt(f),
+            TaskError::Failed(failure) => fmt::Display::fmt(failure, f),
             TaskError::Cancelled => f.write_str("the task was cancelled before it started"),
+            TaskError::Discarded => {
+                f.write_str("the task was given up, because the queue was full")
+            }
             TaskError::Lost => f.write_str("the task was dropped by its executor"),
             TaskError::WorkerDied(death) => death.fmt(f),
             TaskError::Encode(why) => write!(f, "the result could not be encoded: {why}"),
@@ -50,7 +58,21 @@ impl fmt::Display for TaskError {
     }
 }
 
-impl Error for TaskError {}
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // Its own text is that of the error itself.
+            TaskError::Failed(failure) => failure.get().source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Failure> for TaskError {
+    fn from(failure: Failure) -> TaskError {
+        TaskError::Failed(failure)
+    }
+}
 
 /// The death of a worker process in the middle of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +163,12 @@ impl<A> Error for SubmitError<A> {}
 pub enum SubmitRefusal {
     /// The executor has been shut down.
     ShutDown,
+    /// As many tasks wait as may.
+    Full,
+    /// There was no place for it in time.
+    TimedOut,
+    /// The submission was cancelled before there was a place for it.
+    Cancelled,
     /// The executor can run nothing any more, or could not start its first worker.
     Broken(Arc<str>),
     /// The argument could not be encoded.
@@ -153,6 +181,9 @@ impl fmt::Display for SubmitRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SubmitRefusal::ShutDown => f.write_str("the executor has been shut down"),
+            SubmitRefusal::Full => f.write_str("as many tasks wait as may"),
+            SubmitRefusal::TimedOut => GaveUp::TimedOut.fmt(f),
+            SubmitRefusal::Cancelled => GaveUp::Cancelled.fmt(f),
             SubmitRefusal::Broken(why) => write!(f, "the executor is broken: {why}"),
             SubmitRefusal::Encode(why) => write!(f, "the argument could not be encoded: {why}"),
             SubmitRefusal::NotPortable(why) => {

@@ -2,12 +2,13 @@
 
 use super::helping;
 use super::task::{Core, Finished, Hook, Outcome};
-use super::{TaskError, TaskId};
+use super::{SharedFuture, TaskError, TaskId, TaskState};
 use crate::wait::Request;
 use crate::{GaveUp, Limit};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,8 +49,12 @@ impl<R> TaskFuture<R> {
         TaskFuture { task }
     }
 
-    fn core(&self) -> &Core<R> {
+    pub(super) fn core(&self) -> &Core<R> {
         self.task.core()
+    }
+
+    pub(super) fn task(&self) -> &Arc<dyn Outcome<R>> {
+        &self.task
     }
 
     /// The task's number.
@@ -118,12 +123,104 @@ impl<R> TaskFuture<R> {
         helping::wait(&self.task, &limit.into(), Location::caller())
     }
 
+    /// Resolves when the task has ended, and leaves the result where it is.
+    #[track_caller]
+    pub fn wait_async(&self) -> impl Future<Output = ()> {
+        self.core().end().wait_async(Location::caller())
+    }
+
+    /// Blocks until the task has ended and lends what came of it, as often as one likes.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no result.
+    ///
+    /// # Panics
+    ///
+    /// If the future has been awaited to its end before.
+    #[track_caller]
+    pub fn get(&self) -> Result<&R, &TaskError>
+    where
+        R: Sync,
+    {
+        helping::wait(&self.task, &Limit::none(), Location::caller()).expect("without a limit");
+        self.lend()
+    }
+
+    /// As [`get`](TaskFuture::get) if the task has ended; never blocks.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](TaskFuture::get).
+    pub fn try_get(&self) -> Option<Result<&R, &TaskError>>
+    where
+        R: Sync,
+    {
+        self.is_done().then(|| self.lend())
+    }
+
+    /// As [`get`](TaskFuture::get), at most as long as `limit` says. Giving up does not cancel the task.
+    ///
+    /// # Errors
+    ///
+    /// Why it gave up.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](TaskFuture::get).
+    #[track_caller]
+    pub fn get_within<'l>(
+        &self,
+        limit: impl Into<Limit<'l>>,
+    ) -> Result<Result<&R, &TaskError>, GaveUp>
+    where
+        R: Sync,
+    {
+        helping::wait(&self.task, &limit.into(), Location::caller())?;
+        Ok(self.lend())
+    }
+
+    /// As [`get`](TaskFuture::get), for tasks.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](TaskFuture::get).
+    #[track_caller]
+    pub fn get_async(&self) -> impl Future<Output = Result<&R, &TaskError>>
+    where
+        R: Sync,
+    {
+        let place = Location::caller();
+        async move {
+            self.core().end().wait_async(place).await;
+            self.lend()
+        }
+    }
+
+    /// Makes it one that can be cloned. Costs an allocation.
+    pub fn share(self) -> SharedFuture<R>
+    where
+        R: Sync,
+    {
+        SharedFuture::new(self)
+    }
+
     /// Cancels the task if it has not started; it is done at once, as [`TaskError::Cancelled`].
     ///
     /// Returns whether the task is cancelled now. Callbacks run in the calling thread, and what the task had
-    /// captured is dropped in it.
+    /// captured is dropped in it. A promise that has begun learns that it was
+    /// [called in vain](super::RunningPromise::is_cancel_requested).
     pub fn cancel(&self) -> bool {
-        self.task.drop_with(TaskError::Cancelled) || self.is_cancelled()
+        let is_cancelled = self.task.drop_with(TaskError::Cancelled) || self.is_cancelled();
+        if !is_cancelled {
+            self.task.ask_to_stop();
+        }
+        is_cancelled
+    }
+
+    /// How far it has come.
+    pub fn state(&self) -> TaskState {
+        self.core().state()
     }
 
     /// Was it cancelled?
@@ -145,8 +242,31 @@ impl<R> TaskFuture<R> {
         self.core().is_done()
     }
 
-    /// Why it has no result, if it has ended without one; `None` too while it has not ended.
-    #[doc(alias = "exception")]
+    /// Blocks until the task has ended and says why it has no result, if it has none.
+    ///
+    /// Python's `exception()` waits, too; [`error`](TaskFuture::error) does not.
+    #[track_caller]
+    pub fn exception(&self) -> Option<&TaskError> {
+        self.wait();
+        self.error()
+    }
+
+    /// As [`exception`](TaskFuture::exception), at most as long as `limit` says.
+    ///
+    /// # Errors
+    ///
+    /// Why it gave up.
+    #[track_caller]
+    pub fn exception_within<'l>(
+        &self,
+        limit: impl Into<Limit<'l>>,
+    ) -> Result<Option<&TaskError>, GaveUp> {
+        self.wait_within(limit)?;
+        Ok(self.error())
+    }
+
+    /// Why it has no result, if it has ended without one; `None` too while it has not ended. Never blocks.
+    #[doc(alias = "peek")]
     pub fn error(&self) -> Option<&TaskError> {
         self.core().error()
     }
@@ -170,11 +290,30 @@ impl<R> TaskFuture<R> {
         self.core().end().request()
     }
 
-    /// Takes what is there, once. The task has ended.
-    fn take(&self) -> Result<R, TaskError> {
+    /// What is there. The task has ended.
+    fn lend(&self) -> Result<&R, &TaskError>
+    where
+        R: Sync,
+    {
         debug_assert!(self.is_done());
-        // SAFETY: it has ended; nobody else can call this, since there is one future for a task, which gives
-        // nothing out of it.
+        // SAFETY: it has ended, and what takes the value has the future for itself, by value or by `&mut`.
+        let value = unsafe { self.core().value() };
+        match (value, self.error()) {
+            (Some(value), _) => Ok(value),
+            (None, Some(error)) => Err(error),
+            (None, None) => panic!("the result of {} has been taken before", self.id()),
+        }
+    }
+
+    /// Takes what is there, once. The task has ended.
+    pub(super) fn take(self) -> Result<R, TaskError> {
+        self.take_in_place()
+    }
+
+    fn take_in_place(&self) -> Result<R, TaskError> {
+        debug_assert!(self.is_done());
+        // SAFETY: it has ended; nobody else can call this, since there is one future for a task, and whoever calls
+        // this has that for itself, by value or by `&mut`: so nothing is lent out of it.
         unsafe { self.core().take() }
     }
 }
@@ -185,28 +324,38 @@ impl<R> Future for TaskFuture<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.is_done() {
-            return Poll::Ready(self.take());
+            return Poll::Ready(self.take_in_place());
         }
         match self.core().hook(Hook::Waker(cx.waker().clone())) {
             None => Poll::Pending,
-            Some(_) => Poll::Ready(self.take()),
+            Some(_) => Poll::Ready(self.take_in_place()),
         }
+    }
+}
+
+/// By the task: a future is equal to nothing but itself.
+impl<R> PartialEq for TaskFuture<R> {
+    fn eq(&self, other: &TaskFuture<R>) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl<R> Eq for TaskFuture<R> {}
+
+impl<R> Hash for TaskFuture<R> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
     }
 }
 
 impl<R> fmt::Debug for TaskFuture<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match self.error() {
-            Some(TaskError::Cancelled) => "cancelled",
-            Some(_) => "failed",
-            None if self.is_done() => "returned",
-            None if self.is_running() => "running",
-            None => "pending",
-        };
-        f.debug_struct("TaskFuture")
-            .field("id", &self.id())
-            .field("stage", &stage)
-            .finish()
+        let mut debug = f.debug_struct("TaskFuture");
+        debug.field("id", &self.id()).field("state", &self.state());
+        match self.error() {
+            Some(error) if *error != TaskError::Cancelled => debug.field("error", error).finish(),
+            _ => debug.finish(),
+        }
     }
 }
 

@@ -3,28 +3,61 @@
 //! [`Executor`] is one trait for threads and processes: changing the type of the pool is the only
 //! edit between them. [`ThreadPoolExecutor`] adds [`spawn`](ThreadPoolExecutor::spawn) for closures.
 
+mod arrivals;
 mod as_completed;
+mod callable;
+mod chunk;
 mod error;
+mod failure;
 mod future;
 mod helping;
+mod join;
 mod map;
+mod map_builder;
+mod map_unordered;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 mod process_pool;
+#[cfg(all(feature = "progress", not(loom)))]
+mod progress;
+mod race;
+mod shared;
+mod spawn_map;
+mod state;
 mod task;
+mod then;
 mod thread_pool;
+mod wait;
+mod waitable;
 
 pub use crate::panic::Panicked;
-pub use as_completed::{AsCompleted, as_completed};
+pub use as_completed::{AsCompleted, Indexed, Unfinished, as_completed};
 pub use error::{Exit, SubmitError, SubmitRefusal, TaskError, WorkerDied};
+pub use failure::Failure;
 pub use future::{NotDone, TaskFuture};
+pub use join::{join_all, try_join_all};
 pub use map::Map;
+pub use map_builder::{Buffered, BufferedMap, MapBuilder};
+pub use map_unordered::MapUnordered;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub use process_pool::{Builder as ProcessPoolBuilder, ProcessPoolExecutor};
-pub use task::{Finished, TaskId};
+pub use race::{race, race_ok};
+pub use shared::SharedFuture;
+pub use state::TaskState;
+pub use task::{
+    Cancelled, CurrentTask, Finished, Promise, RunningPromise, TaskId, current_task, promise,
+};
 #[cfg(loom)]
-pub(crate) use task::{Promise as TaskPromise, pair as task_pair};
-pub use thread_pool::{Builder as ThreadPoolBuilder, ThreadPoolExecutor};
+pub(crate) use task::{Promise as TaskPromise, promise as task_pair};
+pub use thread_pool::{
+    Builder as ThreadPoolBuilder, Group, GroupBuilder, GroupError, Rejection, Scope, ScopedFuture,
+    StatefulPool, Stats, TaskBuilder, ThreadPoolExecutor, Times,
+};
+pub use wait::{ReturnWhen, Waited, wait, wait_async};
+pub use waitable::Waitable;
 
+use self::callable::Callable;
+use self::chunk::run_pair;
+use crate::wait::OwnedLimit;
 use crate::{GaveUp, Limit, Shutdown};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -101,10 +134,82 @@ pub trait Executor {
         function: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
     ) -> Result<Map<R>, SubmitError<A>> {
-        let mut map = Map::new();
+        self.map_with(function).over(items)
+    }
+
+    /// Settings of a map, to be changed before it is [given its items](MapBuilder::over): a limit that counts from now on, chunks
+    /// of several items a task, a buffer for endless sources.
+    fn map_with<A: Portable, R: Portable>(
+        &self,
+        function: fn(A) -> R,
+    ) -> MapBuilder<'_, Self, A, R> {
+        MapBuilder::new(self, function)
+    }
+
+    /// As [`map`](Executor::map), with the results in the order in which the tasks end, each with the position of its item.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Executor::map).
+    #[doc(alias = "imap_unordered")]
+    fn map_unordered<A: Portable, R: Portable>(
+        &self,
+        function: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<MapUnordered<R>, SubmitError<A>> {
+        let mut map = MapUnordered::new();
         for item in items {
             map.push(self.submit(function, item)?);
         }
         Ok(map)
+    }
+
+    /// As [`map`](Executor::map), with a function of two arguments. For more, let the function take a tuple:
+    /// `|(a, b, c)| ...`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Executor::map).
+    fn starmap<A: Portable, B: Portable, R: Portable>(
+        &self,
+        function: fn(A, B) -> R,
+        items: impl IntoIterator<Item = (A, B)>,
+    ) -> Result<Map<R>, SubmitError<(A, B)>> {
+        let mut map = Map::new(OwnedLimit::new(Limit::none()), false);
+        for (one, two) in items {
+            let call = (Callable(function), one, two);
+            let submitted = self.submit(run_pair::<A, B, R>, call);
+            let future = submitted.map_err(|refused| {
+                let (_, one, two) = refused.value;
+                SubmitError::new((one, two), refused.reason)
+            })?;
+            map.push(future);
+        }
+        Ok(map)
+    }
+
+    /// As [`starmap`](Executor::starmap) over pairs of the two, as many as the shorter one has.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Executor::map).
+    #[doc(alias = "zip")]
+    fn map2<A: Portable, B: Portable, R: Portable>(
+        &self,
+        function: fn(A, B) -> R,
+        ones: impl IntoIterator<Item = A>,
+        twos: impl IntoIterator<Item = B>,
+    ) -> Result<Map<R>, SubmitError<(A, B)>> {
+        self.starmap(function, ones.into_iter().zip(twos))
+    }
+
+    /// Stops accepting tasks, and blocks, at most as long as `limit` says, until every accepted one has ended.
+    ///
+    /// # Errors
+    ///
+    /// Why it gave up; the executor goes on ending.
+    fn shutdown_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Result<(), GaveUp> {
+        self.shutdown(Shutdown::Drain);
+        self.join_within(limit)
     }
 }

@@ -65,6 +65,13 @@ impl SealKey {
         name.hash(&mut hasher);
         Seal(hasher.finish())
     }
+
+    /// The seal of what `name` says a value of the type `kind` is.
+    pub(super) fn seal_as(&self, name: &FunctionName, kind: &str) -> Seal {
+        let mut hasher = DefaultHasher::new();
+        (self.0, name, kind).hash(&mut hasher);
+        Seal(hasher.finish())
+    }
 }
 
 /// Why a call has no result although nothing panicked.
@@ -104,6 +111,18 @@ where
     A: DeserializeOwned,
     R: Serialize,
 {
+    let trampoline: Trampoline = run::<A, R>;
+    for address in [function as usize, trampoline as usize] {
+        is_nameable(address)?;
+    }
+    Ok(FunctionName::Offset {
+        function: distance(function as usize),
+        trampoline: distance(trampoline as usize),
+    })
+}
+
+/// Has what is at this address a name in another process?
+pub(super) fn is_nameable(address: usize) -> Result<(), String> {
     let image = Image::main();
     if !image.contains(anchor()) {
         return Err(
@@ -112,19 +131,13 @@ where
                 .into(),
         );
     }
-    let trampoline: Trampoline = run::<A, R>;
-    for address in [function as usize, trampoline as usize] {
-        if !image.is_code(address) {
-            return Err(format!(
-                "the function at {address:#x} is not in the main program but in a shared library, \
-                 so it has no name in another process"
-            ));
-        }
+    if !image.is_code(address) {
+        return Err(format!(
+            "the function at {address:#x} is not in the main program but in a shared library, \
+             so it has no name in another process"
+        ));
     }
-    Ok(FunctionName::Offset {
-        function: distance(function as usize),
-        trampoline: distance(trampoline as usize),
-    })
+    Ok(())
 }
 
 /// Finds the function that a sealed name stands for in this process.
@@ -175,11 +188,11 @@ pub(super) fn anchor() -> usize {
     (&raw const ANCHOR).expose_provenance()
 }
 
-fn distance(address: usize) -> i64 {
+pub(super) fn distance(address: usize) -> i64 {
     address.wrapping_sub(anchor()) as i64
 }
 
-fn address(distance: i64) -> usize {
+pub(super) fn address(distance: i64) -> usize {
     anchor().wrapping_add(distance as usize)
 }
 

@@ -24,6 +24,7 @@ mod entry;
 pub(crate) mod function;
 mod handshake;
 mod image;
+pub(crate) mod pointer;
 pub(crate) mod serve;
 pub(crate) mod spawn;
 pub(crate) mod wire;

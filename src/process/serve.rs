@@ -50,6 +50,7 @@ pub(crate) enum Outcome {
 
 /// Serves the parent behind `socket` until it closes, then ends the process.
 pub(crate) fn serve(socket: OwnedFd, mut reader: Reader, key: SealKey) -> ! {
+    super::pointer::trust(key);
     loop {
         match next_call(&socket, &mut reader, &key) {
             Ok(true) => {}

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::dispatch::Task;
-use crate::executor::task::{Promise, pair};
+use crate::executor::task::{Promise, promise};
 use crate::executor::{
     Exit, Panicked, Portable, SubmitRefusal, TaskError, TaskFuture, TaskId, WorkerDied,
 };
@@ -38,11 +38,11 @@ trait Landing: Send {
 
 impl<R: Portable> Landing for Promise<R> {
     fn start(&self) -> bool {
-        self.start_elsewhere()
+        self.begin()
     }
 
     fn land(self: Box<Self>, result: Result<&[u8], TaskError>) {
-        self.complete(result.and_then(decode));
+        self.end(result.and_then(decode));
     }
 }
 
@@ -66,7 +66,7 @@ impl Job {
         let name =
             function::name(function).map_err(|reason| SubmitRefusal::NotPortable(reason.into()))?;
         let key = SealKey::own().map_err(|error| refuse_to_encode(&error))?;
-        let (promise, future) = pair::<R>();
+        let (promise, future) = promise::<R>();
         let id = promise.id();
         let number = next_number();
         let header = CallHeader {
@@ -104,6 +104,7 @@ impl Job {
                 message,
                 location,
                 thread: Some(thread),
+                task: None,
                 backtrace: None,
             }),
             Outcome::Failed(CallFailure::Argument(why)) => TaskError::Decode(why.into()),

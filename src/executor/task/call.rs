@@ -1,15 +1,17 @@
 //! [`Call`]: a task with the work that is to be done.
 
-use super::{Core, Job, Outcome};
-use crate::executor::TaskError;
-use crate::panic::{catch, report};
+use super::{Core, Job, Outcome, current};
+use crate::executor::thread_pool::note_ran;
+use crate::executor::{Failure, TaskError};
+use crate::panic::{Panicked, catch, report};
 use crate::platform::UnsafeCell;
+use std::error::Error;
 
 /// What a task does, once.
 pub(crate) trait Work: Send {
     type Output: Send;
 
-    fn work(self) -> Self::Output;
+    fn work(self) -> Result<Self::Output, TaskError>;
 }
 
 /// A closure.
@@ -18,8 +20,24 @@ pub(crate) struct Closure<F>(pub(crate) F);
 impl<F: FnOnce() -> R + Send, R: Send> Work for Closure<F> {
     type Output = R;
 
-    fn work(self) -> R {
-        (self.0)()
+    fn work(self) -> Result<R, TaskError> {
+        Ok((self.0)())
+    }
+}
+
+/// A closure that may fail.
+pub(crate) struct Fallible<F>(pub(crate) F);
+
+impl<F, R, E> Work for Fallible<F>
+where
+    F: FnOnce() -> Result<R, E> + Send,
+    R: Send,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Output = R;
+
+    fn work(self) -> Result<R, TaskError> {
+        (self.0)().map_err(|error| TaskError::Failed(Failure::new(error)))
     }
 }
 
@@ -32,8 +50,8 @@ pub(crate) struct Apply<A, R> {
 impl<A: Send, R: Send> Work for Apply<A, R> {
     type Output = R;
 
-    fn work(self) -> R {
-        (self.function)(self.argument)
+    fn work(self) -> Result<R, TaskError> {
+        Ok((self.function)(self.argument))
     }
 }
 
@@ -84,7 +102,15 @@ impl<W: Work> Job for Call<W> {
             // SAFETY: the claim has just been made here.
             let work = unsafe { self.take() };
             // The work, with all it captured, is gone before the result is there.
-            let result = catch(|| work.work()).map_err(TaskError::Panicked);
+            let (result, name) =
+                current::run_as(self.core.id(), self.home, || catch(|| work.work()));
+            let result = result.unwrap_or_else(|panicked| {
+                Err(TaskError::Panicked(Panicked {
+                    task: name,
+                    ..panicked
+                }))
+            });
+            note_ran(self.home, result.is_ok());
             self.core.finish(result);
         }
         may
@@ -102,6 +128,10 @@ impl<W: Work> Job for Call<W> {
 
     fn is_claimed(&self) -> bool {
         self.core.is_claimed()
+    }
+
+    fn was_cancelled(&self) -> bool {
+        self.core.was_cancelled()
     }
 
     fn home(&self) -> usize {

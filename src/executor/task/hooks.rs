@@ -1,28 +1,45 @@
-//! Who is told of a task's end beside those who wait: who awaits it, and callbacks.
+//! Who is told of a task's end beside those who wait: who awaits it, who watches several, callbacks, and the task
+//! that is made of this one.
 
 use super::TaskId;
 use crate::executor::TaskError;
 use crate::panic::{contain, report};
 use smallvec::SmallVec;
+use std::sync::Arc;
 use std::task::Waker;
 
 pub(crate) type Callback = Box<dyn FnOnce(&Finished) + Send>;
 
-/// One of them.
-pub(crate) enum Hook {
-    /// There is one future, so the last waker counts.
-    Waker(Waker),
-    Callback(Callback),
+/// Whoever is told of the ends of tasks, and knows which is which by numbers of its own.
+///
+/// Called with nothing locked; several may be told at a time.
+pub trait Watch: Send + Sync {
+    /// The task that was given to it under this number has ended.
+    fn ended(self: Arc<Self>, number: usize, error: Option<&TaskError>);
 }
 
-/// In the order in which they came. A task without any has one null pointer.
+/// One of them.
+pub enum Hook {
+    /// There is one future, so the last waker counts.
+    Waker(Waker),
+    /// Can be taken away again. Told before the callbacks.
+    Watcher(Arc<dyn Watch>, usize),
+    /// In the order in which they came.
+    Callback(Callback),
+    /// Has the future, so there is one, and nothing is added after it. Told last.
+    Heir(Arc<dyn Watch>, usize),
+}
+
+/// A task without any has one null pointer.
 #[derive(Default)]
 pub(super) struct Hooks(Option<Box<List>>);
 
 #[derive(Default)]
 struct List {
     waker: Option<Waker>,
+    watchers: SmallVec<[(Arc<dyn Watch>, usize); 1]>,
     callbacks: SmallVec<[Callback; 2]>,
+    heir: Option<(Arc<dyn Watch>, usize)>,
 }
 
 impl Hooks {
@@ -38,12 +55,21 @@ impl Hooks {
     pub(super) fn add(&mut self, hook: Hook) -> Option<Waker> {
         let list = self.0.get_or_insert_default();
         match hook {
-            Hook::Waker(waker) => list.waker.replace(waker),
-            Hook::Callback(callback) => {
-                list.callbacks.push(callback);
-                None
-            }
+            Hook::Waker(waker) => return list.waker.replace(waker),
+            Hook::Watcher(watcher, number) => list.watchers.push((watcher, number)),
+            Hook::Callback(callback) => list.callbacks.push(callback),
+            Hook::Heir(heir, number) => list.heir = Some((heir, number)),
         }
+        None
+    }
+
+    /// Takes a watcher out, if it is there.
+    pub(super) fn remove(&mut self, watcher: *const ()) -> Option<Arc<dyn Watch>> {
+        let list = self.0.as_mut()?;
+        let is_it =
+            |(other, _): &(Arc<dyn Watch>, usize)| Arc::as_ptr(other).cast::<()>() == watcher;
+        let place = list.watchers.iter().position(is_it)?;
+        Some(list.watchers.remove(place).0)
     }
 
     /// Tells all of them. Called with nothing locked.
@@ -52,12 +78,17 @@ impl Hooks {
         if let Some(waker) = list.waker {
             contain(|| waker.wake());
         }
-        if list.callbacks.is_empty() {
-            return;
+        for (watcher, number) in list.watchers {
+            contain(|| watcher.ended(number, error));
         }
-        let finished = Finished::new(id, error.cloned());
-        for callback in list.callbacks {
-            finished.tell(callback);
+        if !list.callbacks.is_empty() {
+            let finished = Finished::new(id, error.cloned());
+            for callback in list.callbacks {
+                finished.tell(callback);
+            }
+        }
+        if let Some((heir, number)) = list.heir {
+            contain(|| heir.ended(number, error));
         }
     }
 }

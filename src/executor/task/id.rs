@@ -12,7 +12,7 @@ pub struct TaskId(u64);
 const BLOCK: u64 = 256;
 
 impl TaskId {
-    pub(super) fn next() -> TaskId {
+    pub(in crate::executor) fn next() -> TaskId {
         // Not modelled: only the number's uniqueness matters.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         std::thread_local! {
@@ -28,6 +28,13 @@ impl TaskId {
             last.set(next);
             TaskId(next)
         })
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl TaskId {
+    pub(in crate::executor) fn number(self) -> u64 {
+        self.0
     }
 }
 

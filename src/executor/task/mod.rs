@@ -12,19 +12,24 @@
 //! callbacks, with nothing locked.
 
 mod call;
+mod current;
+mod derived;
 mod hooks;
 mod id;
 mod promise;
 
-pub(super) use call::{Apply, Call, Closure, Work};
+pub(super) use call::{Apply, Call, Closure, Fallible, Work};
+pub use current::{CurrentTask, current_task};
+pub(super) use current::{innermost, is_called, run_as};
+pub(super) use derived::{Derived, Plan, Sources};
 pub use hooks::Finished;
-pub(super) use hooks::Hook;
+pub use hooks::{Hook, Watch};
 pub use id::TaskId;
-pub(crate) use promise::{Promise, pair};
+pub use promise::{Cancelled, Promise, RunningPromise, promise};
 
 use self::hooks::Hooks;
-use super::TaskError;
-use crate::platform::atomic::{AtomicU8, Ordering};
+use super::{TaskError, TaskState};
+use crate::platform::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::platform::{Mutex, UnsafeCell, forked, thread_id};
 use crate::sync::completion::{Completion, DONE, Ending, MARKS, worker_at};
 use crate::wait::Kind;
@@ -48,13 +53,19 @@ impl Ending for TaskEnding {
     const KIND: &'static Kind = &KIND;
 }
 
+/// Several tasks, of which any may be the one that ends the wait: so it has no owner.
+pub(super) static SEVERAL: Kind = Kind {
+    name: "Tasks",
+    owner: None,
+};
+
 /// Is this a wait for the end of tasks?
 pub(super) fn is_awaited_by(kind: &'static Kind) -> bool {
-    std::ptr::eq(kind, &KIND)
+    std::ptr::eq(kind, &KIND) || std::ptr::eq(kind, &SEVERAL)
 }
 
 /// A task whose types are forgotten: what lies in a pool's queue.
-pub(crate) trait Job: Send + Sync {
+pub trait Job: Send + Sync {
     /// Runs it in this thread, unless somebody has claimed it. False if somebody has.
     fn run(&self) -> bool;
 
@@ -63,6 +74,14 @@ pub(crate) trait Job: Send + Sync {
 
     /// Has somebody the right to run it or to end it, or has it ended?
     fn is_claimed(&self) -> bool;
+
+    /// Has somebody ended it, or is about to, by cancelling it? Does not wait.
+    fn was_cancelled(&self) -> bool {
+        false
+    }
+
+    /// Nobody needs it any more, and it has begun: tells whoever runs it, if that can be told.
+    fn ask_to_stop(&self) {}
 
     /// The pool in whose queue it is, or was, by address; 0 for none.
     fn home(&self) -> usize;
@@ -78,6 +97,8 @@ pub(crate) struct Core<R> {
     id: TaskId,
     /// The generation of the process that it is made in; another one once it is lost in a child.
     generation: AtomicU8,
+    /// Somebody wanted to cancel it who came too late.
+    is_unwanted: AtomicBool,
     end: Completion<TaskEnding>,
     hooks: Mutex<Hooks>,
     /// There from the end on, until it is taken.
@@ -93,10 +114,11 @@ unsafe impl<R: Send> Sync for Core<R> {}
 unsafe impl<R: Send> Send for Core<R> {}
 
 impl<R> Core<R> {
-    fn new() -> Core<R> {
+    pub(super) fn new() -> Core<R> {
         Core {
             id: TaskId::next(),
             generation: AtomicU8::new(forked::generation()),
+            is_unwanted: AtomicBool::new(false),
             end: Completion::new(),
             hooks: Mutex::new(Hooks::none()),
             value: UnsafeCell::new(None),
@@ -131,13 +153,13 @@ impl<R> Core<R> {
         self.end.claim(STARTED, STARTED, thread_id())
     }
 
-    /// As `start`, in another process.
-    fn start_elsewhere(&self) -> bool {
+    /// As `start`, in nobody knows which thread, or in another process.
+    pub(super) fn start_elsewhere(&self) -> bool {
         self.end.claim(STARTED, STARTED, 0)
     }
 
     /// Ends it without running it, unless it has been claimed.
-    fn drop_with(&self, error: TaskError) -> bool {
+    pub(super) fn drop_with(&self, error: TaskError) -> bool {
         let may = self.end.claim(STARTED | DROPPED, STARTED, 0);
         if may {
             self.finish(Err(error));
@@ -153,6 +175,35 @@ impl<R> Core<R> {
         matches!(self.error(), Some(TaskError::Cancelled))
     }
 
+    /// Has it been cancelled, or is it about to be?
+    fn was_cancelled(&self) -> bool {
+        self.end.marks() & (DROPPED | DONE) == DROPPED
+            || matches!(
+                self.error(),
+                Some(TaskError::Cancelled | TaskError::Discarded)
+            )
+    }
+
+    /// What its future is to say.
+    pub(super) fn state(&self) -> TaskState {
+        match self.is_cancelled() {
+            true => TaskState::Cancelled,
+            false if self.is_done() => TaskState::Finished,
+            false if self.is_running() => TaskState::Running,
+            false => TaskState::Pending,
+        }
+    }
+
+    /// Tells whoever runs it that nobody needs it any more.
+    pub(super) fn ask_to_stop(&self) {
+        // Nothing else is told by it.
+        self.is_unwanted.store(true, Ordering::Relaxed);
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        self.is_unwanted.load(Ordering::Relaxed)
+    }
+
     /// Ends it. Whoever calls this has the claim.
     pub(super) fn finish(&self, result: Result<R, TaskError>) {
         match result {
@@ -164,7 +215,8 @@ impl<R> Core<R> {
                 .with_mut(|place| unsafe { *place = Some(Box::new(error)) }),
         }
         if self.end.complete() & HOOKED != 0 {
-            self.hooks.lock().take().run(self.id, self.error());
+            let hooks = self.hooks.lock().take();
+            hooks.run(self.id, self.error());
         }
     }
 
@@ -216,6 +268,15 @@ impl<R> Core<R> {
         // A waker's drop is the user's code.
         drop(replaced);
         None
+    }
+
+    /// Takes a watcher away, which may be told all the same if the task ends at this moment.
+    pub(super) fn unwatch(&self, watcher: *const ()) {
+        if self.end.marks() & (DONE | HOOKED) == HOOKED {
+            let removed = self.hooks.lock().remove(watcher);
+            // With nothing locked.
+            drop(removed);
+        }
     }
 
     /// In a forked child: a task of the parent is lost unless the thread that forked is running it, because

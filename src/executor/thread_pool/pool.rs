@@ -1,29 +1,33 @@
 //! [`Pool`]: what a thread pool's owner and its workers share: the queue, who is there, and the end.
 //!
-//! Tasks go through a queue without a lock. The head count is under a short lock, which is taken when a
+//! Tasks go through a queue without a lock, if they need no order of their own. The head count is under a short lock, which is taken when a
 //! worker comes, goes, or sleeps in the middle of a task; not for a task.
 
+use super::bound::Bound;
 use super::crew::{Crew, MOST_WORKERS, Reading};
 use super::idle::{Idle, Next};
-use super::worker;
+use super::start::Start;
+use super::stats::Tallies;
+use super::tasks::Tasks;
+use super::worker::{self, Sleep};
 use crate::executor::task::Job;
 use crate::executor::{SubmitRefusal, TaskError};
 use crate::panic::contain;
 use crate::platform::atomic::{Ordering, fence};
-use crate::platform::{Mutex, SegQueue, forked, spawn_unchecked};
+use crate::platform::{Mutex, forked, spawn_unchecked};
 use crate::sync::Event;
 use crate::wait::lot::{self, Line};
 use crate::wait::wait;
-use crate::{GaveUp, Limit, Shutdown, exit};
+use crate::{CancelToken, GaveUp, Limit, Shutdown, exit};
 use crossbeam_utils::CachePadded;
-use std::io;
+use std::io::{self, Write};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What does not change.
 pub(super) struct Settings {
-    pub(super) prefix: String,
+    pub(super) prefix: Arc<str>,
     /// Of the workers, in bytes; 0 for the system's.
     pub(super) stack_size: usize,
     /// How many workers there may be beyond the limit, for those that wait in the middle of a task.
@@ -34,6 +38,11 @@ pub(super) struct Settings {
     pub(super) keep_alive: Option<Duration>,
     /// So many stay even then.
     pub(super) least: usize,
+    /// What each worker does first.
+    pub(super) start: Arc<Start>,
+    /// Do tasks say how long they have waited and run?
+    pub(super) measures: bool,
+    pub(super) by_priority: bool,
 }
 
 /// See the head of this file.
@@ -41,9 +50,15 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     /// The generation of the process that has its workers.
     generation: u8,
-    pub(super) queue: CachePadded<SegQueue<Arc<dyn Job>>>,
+    pub(super) queue: CachePadded<Tasks>,
     pub(super) crew: CachePadded<Crew>,
     pub(super) state: Mutex<State>,
+    /// How many tasks may wait, if there is a limit.
+    pub(super) bound: Option<Bound>,
+    /// Does no task need more than to be put into the queue?
+    pub(super) is_plain: bool,
+    /// Above the tokens of tasks that have one: cancelled when no task is to go on.
+    pub(super) interrupt: CancelToken,
     /// Shut, and the last worker has gone.
     pub(super) ended: Event,
     /// Shut, and there is nothing that the program's end has to wait for.
@@ -55,12 +70,19 @@ pub(super) struct State {
     pub(super) most: usize,
     /// Those that have been started and have not gone.
     pub(super) workers: usize,
+    /// Those of them that do what comes before the first task. They are not counted among those who search, so that
+    /// nobody relies on them who could wake another.
+    pub(super) starting: usize,
+    /// Those that are not counted as workers any more, and are still to drop what they have kept.
+    pub(super) leaving: usize,
     /// Those of them that sleep in the middle of a task, and are replaced.
     pub(super) away: usize,
-    /// Those of them that wait without a limit for tasks of this pool.
-    pub(super) expecting: usize,
+    /// Of those that wait without a limit for tasks of this pool, what they sleep on.
+    pub(super) expecting: Vec<Sleep>,
     /// Tasks that have not started and that a worker waits for that has no stack left to run them.
     pub(super) stranded: Vec<Arc<dyn Job>>,
+    /// One of these is just being given up.
+    pub(super) gives_up: bool,
     /// Those whose task waits for the program's end, which therefore does not wait for them.
     aside: usize,
     /// Workers started ever; the next one's number.
@@ -69,26 +91,37 @@ pub(super) struct State {
     is_over: bool,
     /// The system had no thread for another worker, and no worker has gone or woken up since.
     pub(super) is_refused: bool,
+    /// Why it can run nothing any more; it is shut then.
+    broken: Option<Arc<str>>,
+    pub(super) tallies: Tallies,
 }
 
 impl Pool {
-    pub(super) fn new(settings: Settings, most: usize) -> Pool {
+    pub(super) fn new(settings: Settings, most: usize, bound: Option<Bound>) -> Pool {
         Pool {
-            settings,
             generation: forked::generation(),
-            queue: CachePadded::new(SegQueue::new()),
+            queue: CachePadded::new(Tasks::new(settings.by_priority)),
+            is_plain: bound.is_none() && !settings.measures,
+            bound,
+            interrupt: CancelToken::new(),
             crew: CachePadded::new(Crew::new()),
             state: Mutex::new(State {
                 most,
                 workers: 0,
+                starting: 0,
+                leaving: 0,
                 away: 0,
-                expecting: 0,
+                expecting: Vec::new(),
                 stranded: Vec::new(),
+                gives_up: false,
                 aside: 0,
                 started: 0,
                 is_over: false,
                 is_refused: false,
+                broken: None,
+                tallies: Tallies::new(settings.measures),
             }),
+            settings,
             ended: Event::new(),
             drained: Event::new(),
         }
@@ -113,21 +146,45 @@ impl Pool {
             return Err(SubmitRefusal::Broken(why.into()));
         }
         match self.crew.read().is_shut() {
-            true => Err(SubmitRefusal::ShutDown),
+            true => Err(self.why_shut()),
             false => Ok(()),
         }
+    }
+
+    /// Called when it is shut.
+    #[cold]
+    pub(super) fn why_shut(&self) -> SubmitRefusal {
+        match &self.state.lock().broken {
+            Some(why) => SubmitRefusal::Broken(Arc::clone(why)),
+            None => SubmitRefusal::ShutDown,
+        }
+    }
+
+    /// Is the calling thread one of its workers?
+    pub(super) fn is_mine(&self) -> bool {
+        worker::is_of(self.address())
     }
 
     /// Enters a task. If it is refused, the caller takes it back, unless somebody has claimed it, and calls
     /// `tidy`.
     #[inline]
     pub(super) fn push(self: &Arc<Pool>, job: Arc<dyn Job>) -> Result<(), SubmitRefusal> {
-        self.queue.push(job);
+        self.push_with_priority(0, job)
+    }
+
+    /// As `push`; the lowest number first, if the pool has an order by priority.
+    #[inline]
+    pub(super) fn push_with_priority(
+        self: &Arc<Pool>,
+        priority: i32,
+        job: Arc<dyn Job>,
+    ) -> Result<(), SubmitRefusal> {
+        self.queue.push_with_priority(priority, job);
         // See the head of `crew.rs`.
         fence(Ordering::SeqCst);
         let crew = self.crew.read();
         if crew.is_shut() {
-            return Err(SubmitRefusal::ShutDown);
+            return Err(self.why_shut());
         }
         self.see_to_queue(crew)
     }
@@ -141,9 +198,14 @@ impl Pool {
                 self.call_one();
             }
         } else if crew.has_room() && self.queue.len() > crew.idle() {
-            return self.hire();
+            return self.hire_for_queue();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn hire_for_queue(self: &Arc<Pool>) -> Result<(), SubmitRefusal> {
+        self.hire(|state| self.queue.len() > self.crew.read().idle() + state.starting)
     }
 
     /// Wakes a parked worker, unless one searches.
@@ -175,20 +237,27 @@ impl Pool {
         });
     }
 
-    /// Starts a worker if there is room and more tasks wait than workers are idle.
+    /// Starts a worker if there is room and one is wanted: for the queue, if more tasks wait than workers are idle.
     ///
     /// # Errors
     ///
     /// If none can be started and there is none.
     #[cold]
-    fn hire(self: &Arc<Pool>) -> Result<(), SubmitRefusal> {
+    pub(super) fn hire(
+        self: &Arc<Pool>,
+        is_wanted: impl FnOnce(&State) -> bool,
+    ) -> Result<(), SubmitRefusal> {
+        let starts_at_once = !self.settings.start.is_needed();
         let number = {
             let mut state = self.state.lock();
-            if !self.has_room(&state) || self.queue.len() <= self.crew.read().idle() {
+            if !self.has_room(&state) || !is_wanted(&state) {
                 return Ok(());
             }
             // It counts before it is there, so that not too many are started.
-            self.crew.begins_to_search();
+            match starts_at_once {
+                true => self.crew.begins_to_search(),
+                false => state.starting += 1,
+            }
             state.workers += 1;
             state.started += 1;
             self.set_room(&state);
@@ -201,9 +270,14 @@ impl Pool {
         state.workers -= 1;
         state.is_refused = state.workers > 0;
         let is_deserted = state.workers == 0;
+        if !starts_at_once {
+            state.starting -= 1;
+        }
         self.set_room(&state);
         drop(state);
-        let _ = self.crew.ends_to_search();
+        if starts_at_once {
+            let _ = self.crew.ends_to_search();
+        }
         // Somebody may have relied on the one that did not come.
         if self.crew.read().parked() > 0 {
             self.call_one();
@@ -229,6 +303,7 @@ impl Pool {
             && state.workers < limit
             && !state.is_refused
             && !state.is_over
+            && state.broken.is_none()
     }
 
     pub(super) fn set_room(&self, state: &State) {
@@ -272,21 +347,59 @@ impl Pool {
     }
 
     /// The worker goes if `it_may`. It does not search any more.
-    pub(super) fn goes_if(self: &Arc<Pool>, it_may: impl FnOnce(&State) -> bool) -> bool {
+    pub(super) fn goes_if(self: &Arc<Pool>, it_may: impl FnOnce(&mut State) -> bool) -> bool {
         let mut state = self.state.lock();
-        let goes = it_may(&state);
+        let goes = it_may(&mut state);
         if goes {
             state.workers -= 1;
+            state.leaving += 1;
             state.is_refused = false;
             self.set_room(&state);
             let end = self.end_of(&mut state);
             drop(state);
             self.tell(end);
-            // Even if it is shut: something may have been pushed since this worker's last look, and whoever
-            // takes it back has seen that there is a worker.
-            self.look_after_queue();
+            match self.crew.read().is_shut() {
+                // Something may have been pushed since this worker's last look, and whoever took it back has seen
+                // that there is a worker.
+                true => self.tidy(&self.why_shut()),
+                false => self.look_after_queue(),
+            }
         }
         goes
+    }
+
+    /// The last that a worker does, after it has gone, and has dropped what it had kept.
+    pub(super) fn has_left(&self) {
+        let mut state = self.state.lock();
+        state.leaving -= 1;
+        let end = self.end_of(&mut state);
+        drop(state);
+        self.tell(end);
+    }
+
+    /// A worker that was starting is ready: it searches from now on.
+    pub(super) fn has_started(&self) {
+        self.crew.begins_to_search();
+        self.state.lock().starting -= 1;
+    }
+
+    /// A worker could not start: nothing will be run any more but what runs already.
+    #[cold]
+    pub(super) fn breaks(&self, why: &Arc<str>) {
+        {
+            let mut state = self.state.lock();
+            if state.broken.is_some() {
+                return;
+            }
+            state.broken = Some(Arc::clone(why));
+        }
+        // Nobody is left to tell if standard error is closed.
+        let _ = writeln!(
+            io::stderr(),
+            "latchwork: {} is broken: {why}",
+            self.settings.prefix
+        );
+        self.shut(true, &TaskError::Broken(Arc::clone(why)));
     }
 
     /// Is it (drained, ended)?
@@ -296,7 +409,8 @@ impl Pool {
         fence(Ordering::SeqCst);
         // What is pushed from now on is taken back: nobody starts a worker that might come first.
         state.is_over |= is_shut && state.workers == state.aside && self.queue.is_empty();
-        (state.is_over, state.is_over && state.workers == 0)
+        let is_over = state.is_over && state.leaving == 0;
+        (is_over, is_over && state.workers == 0)
     }
 
     fn tell(&self, (is_drained, has_ended): (bool, bool)) {
@@ -313,7 +427,7 @@ impl Pool {
     /// If there can be none, all of them are taken out. What somebody was told is accepted ends with the reason.
     pub(super) fn tidy(self: &Arc<Pool>, why: &SubmitRefusal) {
         let hired = match why {
-            SubmitRefusal::ShutDown => self.hire(),
+            SubmitRefusal::ShutDown => self.hire_for_queue(),
             broken => Err(broken.clone()),
         };
         // Those who have read that the pool was not shut have pushed before this look.
@@ -337,25 +451,64 @@ impl Pool {
         self.tell(end);
     }
 
-    /// Stops accepting tasks.
+    /// Stops accepting tasks. With `Immediate`, tasks that run and have a token have it cancelled.
     pub(super) fn shut_down(&self, pending: Shutdown) {
-        self.crew.shut();
-        // Whoever reads that it is not shut has pushed before what follows looks into the queue.
-        fence(Ordering::SeqCst);
-        let mut cancelled = Vec::new();
+        self.shut(pending == Shutdown::Immediate, &TaskError::Cancelled);
         if pending == Shutdown::Immediate {
+            self.interrupt.cancel();
+        }
+    }
+
+    /// Accepts nothing from now on; if `drops`, what has not started ends with `why`.
+    fn shut(&self, drops: bool, why: &TaskError) {
+        self.crew.shut();
+        if let Some(bound) = &self.bound {
+            bound.close();
+        }
+        let mut dropped = Vec::new();
+        if drops {
+            // Whoever has read that it was not shut has pushed before this look.
+            fence(Ordering::SeqCst);
             while let Some(job) = self.queue.pop() {
-                cancelled.push(job);
+                dropped.push(job);
             }
         }
         self.call_all();
         let end = self.end_of(&mut self.state.lock());
         self.tell(end);
         // With nothing locked: callbacks run here.
-        for job in cancelled {
+        for job in dropped {
             contain(|| {
-                job.drop_with(TaskError::Cancelled);
+                job.drop_with(why.clone());
             });
+            self.counts_if_dropped(&*job);
+        }
+    }
+
+    /// How many workers there may be, from now on. Those that are too many go when they have no task.
+    pub(super) fn set_most(self: &Arc<Pool>, most: usize) {
+        {
+            let mut state = self.state.lock();
+            state.most = most;
+            state.is_refused = false;
+            self.set_room(&state);
+        }
+        if self.crew.read().has_excess() {
+            self.call_all();
+        }
+        self.look_after_queue();
+    }
+
+    /// Starts workers until there are as many as may be, or the system has no more. How many there are.
+    pub(super) fn fill(self: &Arc<Pool>) -> Result<usize, SubmitRefusal> {
+        loop {
+            self.check()?;
+            let workers = self.state.lock().workers;
+            self.hire(|state| state.workers < state.most)?;
+            let now = self.state.lock().workers;
+            if now <= workers {
+                return Ok(now);
+            }
         }
     }
 }
@@ -371,7 +524,7 @@ impl exit::pools::Pool for Pool {
             // What only this worker could do is done here. It has been shut by `refuse`.
             fence(Ordering::SeqCst);
             while let Some(job) = self.queue.pop() {
-                worker::run(job);
+                worker::run_inside(job);
                 if self.is_left_behind() {
                     return Ok(());
                 }

@@ -5,22 +5,27 @@
 //! 1. If that other task has not started, the worker runs it there and then. Whoever waits for a task could not go on
 //!    before that had ended, so nothing can go wrong by this that would have gone right without: a lock that the
 //!    waiting one holds and the other one wants is a deadlock either way.
-//! 2. If it runs already, if three quarters of the stack are in use, or if the wait has a limit, which could not be kept, the
+//! 2. If it runs already, if three quarters of the stack are in use, if the waiting task has the worker's state, or if the wait has a limit, which could not be kept, the
 //!    worker sleeps, and is replaced: as long as it does, the pool may have one more.
 //! 3. If there can be no more, and *all* workers wait without a limit for tasks of this pool, then one of these that has
 //!    not started is given up: its future says so ([`TaskError::WouldDeadlock`]).
 
 use super::idle::IDLE;
 use super::pool::Pool;
+use super::scope;
+use super::start::{self, Start};
+use super::stats::Tally;
 use crate::executor::TaskError;
 use crate::executor::task::{Job, is_awaited_by};
-use crate::panic::contain;
-use crate::platform::{stack, thread_local};
+use crate::panic::{contain, report};
+use crate::platform::{Moment, stack, thread_local};
 use crate::wait::Kind;
 use crate::wait::asleep::{self, Onlooker};
+use crate::wait::decision::Decision;
 use std::cell::{Cell, RefCell};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::Duration;
 
 thread_local! {
     /// This thread's, if it is a worker.
@@ -30,7 +35,8 @@ thread_local! {
 /// In a thread whose stack is not known, so many tasks run one inside the other.
 const DEEPEST: usize = if cfg!(loom) { 2 } else { 16 };
 
-pub(super) struct Worker {
+/// A worker, as it sees itself.
+struct Worker {
     pool: Arc<Pool>,
     /// Below this address there is a quarter of the stack left; 0 if that is not known.
     deep: usize,
@@ -38,12 +44,17 @@ pub(super) struct Worker {
     depth: Cell<usize>,
     /// The task of this pool that it waits for, without a limit.
     expects: RefCell<Option<Arc<dyn Job>>>,
-    /// Those in its state that are to be undone when it wakes up.
-    is_expecting: Cell<bool>,
+    tally: Arc<Tally>,
+    /// What it keeps for its tasks, while it is not lent to one.
+    kept: Cell<Option<start::State>>,
+    /// A task has it. While that waits it must not meet another that wants it, so none runs on top of it.
+    is_lent: Cell<bool>,
+    /// What it has left in the pool's state for as long as it sleeps.
+    sleep: Cell<Option<Sleep>>,
 }
 
 /// Is this a worker of the pool with that address?
-pub(super) fn is_of(pool: usize) -> bool {
+pub(crate) fn is_of(pool: usize) -> bool {
     with(|worker| worker.pool.address() == pool) == Some(true)
 }
 
@@ -53,40 +64,165 @@ fn with<R>(f: impl FnOnce(&Worker) -> R) -> Option<R> {
     unsafe { worker.as_ref() }.map(f)
 }
 
-/// Runs the task, unless somebody has claimed it, and lets go of it. Nothing that it does unwinds.
-pub(super) fn run(job: Arc<dyn Job>) {
-    contain(|| {
-        job.run();
-        drop(job);
+/// What the calling worker's pool is called, if that is the pool with this address.
+pub(crate) fn name_of(pool: usize) -> Option<Arc<str>> {
+    with(|worker| {
+        (worker.pool.address() == pool).then(|| Arc::clone(&worker.pool.settings.prefix))
+    })?
+}
+
+/// A task of the pool with this address has run in this thread.
+#[inline]
+pub(crate) fn note_ran(pool: usize, has_succeeded: bool) {
+    with(|worker| {
+        if worker.pool.address() == pool {
+            worker.tally.ran();
+            if !has_succeeded {
+                worker.tally.failed();
+            }
+        }
     });
 }
 
-/// A worker's life. It is counted among those who search.
+/// Runs a task of the calling worker's pool in the middle of another one, unless somebody has claimed it, and lets go of
+/// it. Nothing that it does unwinds.
+pub(super) fn run_inside(job: Arc<dyn Job>) {
+    with(|worker| {
+        let depth = worker.depth.replace(worker.depth.get() + 1);
+        worker.run(job);
+        worker.depth.set(depth);
+    });
+}
+
+/// How long a task takes; it is noted when this is dropped.
+pub(super) struct Measured {
+    waited: Duration,
+    began: Moment,
+}
+
+impl Measured {
+    /// A task that was accepted then begins.
+    pub(super) fn begin(accepted: Moment) -> Measured {
+        Measured {
+            waited: accepted.elapsed(),
+            began: Moment::now(),
+        }
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        with(|worker| {
+            let is_inner = worker.depth.get() > 1;
+            worker
+                .tally
+                .took(self.waited, self.began.elapsed(), is_inner);
+        });
+    }
+}
+
+/// Runs `f` with what the calling worker keeps. There is nothing if a task further down the stack has it, or one has
+/// panicked with it, or this is no worker of that pool; then one is made for it.
+pub(super) fn with_kept<R>(
+    pool: usize,
+    start: &Start,
+    f: impl FnOnce(&mut start::State) -> R,
+) -> Result<R, Arc<str>> {
+    /// Lends it until this is dropped.
+    struct Lent(Option<bool>);
+    impl Drop for Lent {
+        fn drop(&mut self) {
+            if let Some(before) = self.0 {
+                with(|worker| worker.is_lent.set(before));
+            }
+        }
+    }
+    let mine = |worker: &Worker| worker.pool.address() == pool;
+    let kept = with(|worker| mine(worker).then(|| worker.kept.take()).flatten()).flatten();
+    let mut kept = match kept {
+        Some(kept) => kept,
+        None => match start.state() {
+            Ok(state) => state.expect("whoever asks for it has told how to make it"),
+            Err(why) => {
+                with(|worker| mine(worker).then(|| worker.pool.breaks(&why)));
+                return Err(why);
+            }
+        },
+    };
+    let lent = Lent(with(|worker| mine(worker).then(|| worker.is_lent.replace(true))).flatten());
+    let result = f(&mut kept);
+    drop(lent);
+    // Another one is dropped here: made for this task, or for one on top of it.
+    drop(with(|worker| match mine(worker) {
+        true => worker.kept.replace(Some(kept)),
+        false => Some(kept),
+    }));
+    Ok(result)
+}
+
+/// A worker's life. It is counted among those who search, or those who start.
 pub(super) fn work(pool: Arc<Pool>) {
     let stack = stack();
+    let tally = (pool.state.lock().tallies).enter(pool.settings.measures);
     let worker = Worker {
         pool,
         deep: stack.start + stack.len() / 4,
         depth: Cell::new(0),
         expects: RefCell::new(None),
-        is_expecting: Cell::new(false),
+        tally,
+        kept: Cell::new(None),
+        is_lent: Cell::new(false),
+        sleep: Cell::new(None),
     };
     WORKER.with(|place| place.set(&worker));
     // SAFETY: it is dropped at the end of this function, which does not unwind.
     let watched = unsafe { asleep::watch(&worker) };
-    worker.work();
+    if worker.starts() {
+        worker.work();
+    }
+    report("what a worker had kept", || drop(worker.kept.take()));
     drop(watched);
     WORKER.with(|place| place.set(ptr::null()));
+    let pool = &worker.pool;
+    // A child of a fork goes without a word: nobody is there to hear it.
+    if !pool.is_left_behind() {
+        pool.state.lock().tallies.leave(&worker.tally);
+        pool.has_left();
+    }
 }
 
 impl Worker {
+    /// Does what comes before the first task. False if it goes because of that.
+    fn starts(&self) -> bool {
+        let (pool, start) = (&self.pool, &self.pool.settings.start);
+        if !start.is_needed() {
+            return true;
+        }
+        self.depth.set(1);
+        let why = match start.run() {
+            _ if pool.is_left_behind() => return false,
+            Ok(kept) => {
+                self.kept.set(kept);
+                pool.has_started();
+                return true;
+            }
+            Err(why) => why,
+        };
+        pool.breaks(&why);
+        pool.goes_if(|state| {
+            state.starting -= 1;
+            true
+        });
+        false
+    }
+
     fn work(&self) {
         let pool = &self.pool;
         while let Some(first) = pool.next() {
             let mut next = Some(first);
             while let Some(job) = next {
                 self.depth.set(1);
-                run(job);
+                self.run(job);
                 if pool.is_left_behind() {
                     // The task has forked, and this is the child: what is pending is its parent's.
                     return;
@@ -100,6 +236,30 @@ impl Worker {
             }
             pool.crew.begins_to_search();
         }
+    }
+
+    /// Runs the task, unless somebody has claimed it, and lets go of it. Nothing that it does unwinds.
+    fn run(&self, job: Arc<dyn Job>) {
+        contain(|| {
+            if !job.run() && job.was_cancelled() {
+                self.tally.cancelled();
+            }
+            drop(job);
+        });
+    }
+
+    /// May another task run on top of the one that waits?
+    fn may_help(&self) -> bool {
+        self.has_stack() && !self.is_lent.get()
+    }
+
+    fn expect(&self, task: &Arc<dyn Job + '_>) -> Expecting {
+        let task: Arc<dyn Job + '_> = Arc::clone(task);
+        // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
+        // once it has ended there is nothing in it that it had borrowed.
+        let task =
+            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
+        Expecting(self.expects.replace(Some(task)))
     }
 
     /// Is there stack enough to run another task on top of this one?
@@ -119,18 +279,18 @@ pub(crate) fn help(task: &Arc<dyn Job + '_>) -> Option<Expecting> {
         if task.home() != worker.pool.address() {
             return None;
         }
-        if worker.has_stack() {
+        if worker.may_help() {
             let depth = worker.depth.replace(worker.depth.get() + 1);
             task.run();
             worker.depth.set(depth);
         }
-        let task: Arc<dyn Job + '_> = Arc::clone(task);
-        // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
-        // once it has ended there is nothing in it that it had borrowed.
-        let task =
-            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
-        Some(Expecting(worker.expects.replace(Some(task))))
+        Some(worker.expect(task))
     })?
+}
+
+/// As `help`, without running it.
+pub(crate) fn expect(task: &Arc<dyn Job + '_>) -> Option<Expecting> {
+    with(|worker| (task.home() == worker.pool.address()).then(|| worker.expect(task)))?
 }
 
 /// The worker waits for a task of its pool until this is dropped. What it waited for before, further down its stack.
@@ -144,9 +304,9 @@ impl Drop for Expecting {
 }
 
 impl Onlooker for Worker {
-    fn falls_asleep(&self, kind: &'static Kind, is_limited: bool) -> bool {
+    fn falls_asleep(&self, kind: &'static Kind, is_limited: bool, decision: &Decision) -> bool {
         let pool = &self.pool;
-        let is_for_task = is_awaited_by(kind);
+        let is_for_task = is_awaited_by(kind) || scope::is_awaited_by(kind);
         let is_replaced = is_for_task || pool.settings.replaces_all;
         if !is_replaced || ptr::eq(kind, &IDLE) || pool.is_left_behind() {
             return false;
@@ -156,12 +316,13 @@ impl Onlooker for Worker {
             .borrow()
             .clone()
             .filter(|_| is_for_task && !is_limited);
-        self.is_expecting.set(expected.is_some());
+        let sleep = expected.is_some().then(|| Sleep(NonNull::from(decision)));
+        self.sleep.set(sleep);
         {
             let mut state = pool.state.lock();
             state.away += 1;
+            state.expecting.extend(sleep);
             if let Some(job) = expected {
-                state.expecting += 1;
                 if !job.is_claimed() {
                     state.stranded.push(job);
                 }
@@ -181,8 +342,8 @@ impl Onlooker for Worker {
         let mut state = pool.state.lock();
         state.away -= 1;
         state.is_refused = false;
-        if self.is_expecting.take() {
-            state.expecting -= 1;
+        if let Some(sleep) = self.sleep.take() {
+            state.expecting.retain(|other| *other != sleep);
         }
         // What has been started or has ended in the meantime strands nobody.
         let settled: Vec<_> = state
@@ -195,23 +356,41 @@ impl Onlooker for Worker {
     }
 }
 
+/// What a worker sleeps on. In the pool's state, under whose lock it is looked at, from before the sleep until after it.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Sleep(NonNull<Decision>);
+
+// SAFETY: a decision may be looked at by all threads.
+unsafe impl Send for Sleep {}
+
+impl Sleep {
+    /// Will the worker go on, if it has not done so yet?
+    fn is_over(self) -> bool {
+        // SAFETY: whoever sleeps takes this out of the pool's state before the decision goes away.
+        unsafe { self.0.as_ref() }.has_news()
+    }
+}
+
 impl Pool {
     /// If all workers wait for tasks of this pool and there can be no more of them, ends a task that one of them waits for
     /// and that nobody could start any more.
     fn give_one_up_if_stuck(&self) {
-        loop {
-            let given_up = {
-                let mut state = self.state.lock();
-                let is_stuck = state.expecting == state.workers && !self.crew.read().has_room();
-                match is_stuck {
-                    true => state.stranded.pop(),
-                    false => None,
-                }
+        let mut state = self.state.lock();
+        // One at a time, so that no two are given up where one is enough: whoever does it looks again.
+        while !state.gives_up {
+            // One whose wait has ended, though it is not awake yet, will see to the others' tasks.
+            let is_stuck = state.expecting.len() == state.workers
+                && !self.crew.read().has_room()
+                && !state.expecting.iter().any(|sleep| sleep.is_over());
+            let Some(job) = is_stuck.then(|| state.stranded.pop()).flatten() else {
+                return;
             };
-            match given_up {
-                Some(job) if !job.drop_with(TaskError::WouldDeadlock) => {}
-                _ => return,
-            }
+            state.gives_up = true;
+            drop(state);
+            job.drop_with(TaskError::WouldDeadlock);
+            drop(job);
+            state = self.state.lock();
+            state.gives_up = false;
         }
     }
 }
