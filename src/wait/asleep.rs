@@ -3,6 +3,7 @@
 //! Called around every sleep in the lot or in a select, after the spin and with nothing locked. While it is
 //! told, and in what it does then, nobody is told again.
 
+use super::decision::Decision;
 use super::{Kind, Limit};
 use crate::platform::thread_local;
 use std::cell::Cell;
@@ -11,9 +12,10 @@ use std::ptr::NonNull;
 
 /// See the head of this file. Neither may panic: a node of the thread's is in a line.
 pub(crate) trait Onlooker {
-    /// The thread is about to sleep. False if there is no need to tell of the end.
-    fn falls_asleep(&self, kind: &'static Kind, is_limited: bool) -> bool;
+    /// The thread is about to sleep, until `decision` has news. False if there is no need to tell of the end.
+    fn falls_asleep(&self, kind: &'static Kind, is_limited: bool, decision: &Decision) -> bool;
 
+    /// Called before the decision goes away.
     fn wakes_up(&self);
 }
 
@@ -51,27 +53,30 @@ impl Drop for Watched<'_> {
 }
 
 /// The thread sleeps until this is dropped.
-pub(crate) struct Asleep(());
+pub(crate) struct Asleep<'d>(PhantomData<&'d Decision>);
 
-/// Tells that the current thread is about to sleep.
-pub(crate) fn tell(kind: &'static Kind, limit: &Limit<'_>) -> Option<Asleep> {
+/// Tells that the current thread is about to sleep, until `decision` has news.
+pub(crate) fn tell<'d>(
+    kind: &'static Kind,
+    limit: &Limit<'_>,
+    decision: &'d Decision,
+) -> Option<Asleep<'d>> {
     let is_limited = !limit.is_none();
-    told(|onlooker| onlooker.falls_asleep(kind, is_limited))
+    let goes_on = told(|onlooker| onlooker.falls_asleep(kind, is_limited, decision))?;
+    // Not `then_some`: an `Asleep` that is dropped tells of the end.
+    goes_on.then(|| Asleep(PhantomData))
 }
 
-impl Drop for Asleep {
+impl Drop for Asleep<'_> {
     fn drop(&mut self) {
-        told(|onlooker| {
-            onlooker.wakes_up();
-            false
-        });
+        told(|onlooker| onlooker.wakes_up());
     }
 }
 
-fn told(tell: impl FnOnce(&dyn Onlooker) -> bool) -> Option<Asleep> {
+fn told<R>(tell: impl FnOnce(&dyn Onlooker) -> R) -> Option<R> {
     let onlooker = ONLOOKER.with(|place| place.take())?;
     // SAFETY: it is there as long as its `Watched` lives, which is of this thread.
-    let goes_on = tell(unsafe { onlooker.as_ref() });
+    let result = tell(unsafe { onlooker.as_ref() });
     ONLOOKER.with(|place| place.set(Some(onlooker)));
-    goes_on.then(|| Asleep(()))
+    Some(result)
 }

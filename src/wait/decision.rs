@@ -87,6 +87,11 @@ impl Decision {
         (state > ASLEEP).then_some(state)
     }
 
+    /// Will a sleeper wake up, if it has not done so yet?
+    pub(crate) fn has_news(&self) -> bool {
+        self.news().is_some()
+    }
+
     /// Watches for news, as long as `spin` has turns left. Called by the waiter.
     pub(crate) fn watch(&self, spin: &mut Spin<'_>) -> Option<u32> {
         loop {

@@ -141,7 +141,7 @@ pub(crate) fn wait<R: Request>(
 fn sleep<R: Request>(waiter: &Waiter, request: &mut R, limit: &Limit<'_>) -> u32 {
     match deadlock::enter(waiter, limit, request.may_panic()) {
         Ok(_entered) => {
-            let _asleep = asleep::tell(R::KIND, limit);
+            let _asleep = asleep::tell(R::KIND, limit, waiter.decision());
             waiter.decision().sleep(limit)
         }
         Err(deadlock) => {

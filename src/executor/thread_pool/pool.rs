@@ -10,7 +10,7 @@ use super::idle::{Found, Idle, Next};
 use super::start::Start;
 use super::stats::Tallies;
 use super::tasks::Tasks;
-use super::worker;
+use super::worker::{self, Sleep};
 use crate::executor::task::Job;
 use crate::executor::{SubmitRefusal, TaskError};
 use crate::panic::contain;
@@ -81,10 +81,12 @@ pub(super) struct State {
     pub(super) leaving: usize,
     /// Those of them that sleep in the middle of a task, and are replaced.
     pub(super) away: usize,
-    /// Those of them that wait without a limit for tasks of this pool.
-    pub(super) expecting: usize,
+    /// Of those that wait without a limit for tasks of this pool, what they sleep on.
+    pub(super) expecting: Vec<Sleep>,
     /// Tasks that have not started and that a worker waits for that has no stack left to run them.
     pub(super) stranded: Vec<Arc<dyn Job>>,
+    /// One of these is just being given up.
+    pub(super) gives_up: bool,
     /// Those whose task waits for the program's end, which therefore does not wait for them.
     aside: usize,
     /// Workers started ever; the next one's number.
@@ -113,8 +115,9 @@ impl Pool {
                 starting: 0,
                 leaving: 0,
                 away: 0,
-                expecting: 0,
+                expecting: Vec::new(),
                 stranded: Vec::new(),
+                gives_up: false,
                 aside: 0,
                 started: 0,
                 is_over: false,
@@ -310,6 +313,7 @@ impl Pool {
             && state.workers < limit
             && !state.is_refused
             && !state.is_over
+            && state.broken.is_none()
     }
 
     pub(super) fn set_room(&self, state: &State) {
@@ -364,9 +368,12 @@ impl Pool {
             let end = self.end_of(&mut state);
             drop(state);
             self.tell(end);
-            // Even if it is shut: something may have been pushed since this worker's last look, and whoever
-            // takes it back has seen that there is a worker.
-            self.look_after_queue();
+            match self.crew.read().is_shut() {
+                // Something may have been pushed since this worker's last look, and whoever took it back has seen
+                // that there is a worker.
+                true => self.tidy(&self.why_shut()),
+                false => self.look_after_queue(),
+            }
         }
         goes
     }
@@ -412,8 +419,8 @@ impl Pool {
         fence(Ordering::SeqCst);
         // What is pushed from now on is taken back: nobody starts a worker that might come first.
         state.is_over |= is_shut && state.workers == state.aside && self.queue.is_empty();
-        let is_drained = state.is_over && state.leaving == 0;
-        (is_drained, is_drained && state.workers == 0)
+        let is_over = state.is_over && state.leaving == 0;
+        (is_over, is_over && state.workers == 0)
     }
 
     fn tell(&self, (is_drained, has_ended): (bool, bool)) {

@@ -22,6 +22,7 @@ use crate::panic::{contain, report};
 use crate::platform::{Moment, stack, thread_local};
 use crate::wait::Kind;
 use crate::wait::asleep::{self, Onlooker};
+use crate::wait::decision::Decision;
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
@@ -51,8 +52,8 @@ pub(super) struct Worker {
     kept: Cell<Option<start::State>>,
     /// A task has it. While that waits it must not meet another that wants it, so none runs on top of it.
     is_lent: Cell<bool>,
-    /// Those in its state that are to be undone when it wakes up.
-    is_expecting: Cell<bool>,
+    /// What it has left in the pool's state for as long as it sleeps.
+    sleep: Cell<Option<Sleep>>,
     is_for_branch: Cell<bool>,
 }
 
@@ -199,7 +200,7 @@ pub(super) fn act<R>(pool: &Arc<Pool>, f: impl FnOnce(&Worker) -> R) -> R {
         tally,
         kept: Cell::new(None),
         is_lent: Cell::new(false),
-        is_expecting: Cell::new(false),
+        sleep: Cell::new(None),
         is_for_branch: Cell::new(false),
     };
     WORKER.with(|place| place.set(&worker));
@@ -328,7 +329,7 @@ impl Drop for Expecting {
 }
 
 impl Onlooker for Worker {
-    fn falls_asleep(&self, kind: &'static Kind, is_limited: bool) -> bool {
+    fn falls_asleep(&self, kind: &'static Kind, is_limited: bool, decision: &Decision) -> bool {
         let pool = &self.pool;
         let is_for_branch = fork_join::is_awaited_by(kind);
         let is_for_task = is_for_branch || is_awaited_by(kind) || scope::is_awaited_by(kind);
@@ -343,12 +344,14 @@ impl Onlooker for Worker {
             .clone()
             .filter(|_| is_for_task && !is_limited);
         // A branch that is waited for has begun, and has a worker.
-        self.is_expecting.set(expected.is_some() || is_for_branch);
+        let is_expecting = expected.is_some() || is_for_branch;
+        let sleep = is_expecting.then(|| Sleep(NonNull::from(decision)));
+        self.sleep.set(sleep);
         self.is_for_branch.set(is_for_branch);
         {
             let mut state = pool.state.lock();
             state.away += 1;
-            state.expecting += usize::from(self.is_expecting.get());
+            state.expecting.extend(sleep);
             if let Some(job) = expected
                 && !job.is_claimed()
             {
@@ -376,8 +379,8 @@ impl Onlooker for Worker {
         let mut state = pool.state.lock();
         state.away -= 1;
         state.is_refused = false;
-        if self.is_expecting.take() {
-            state.expecting -= 1;
+        if let Some(sleep) = self.sleep.take() {
+            state.expecting.retain(|other| *other != sleep);
         }
         // What has been started or has ended in the meantime strands nobody.
         let settled: Vec<_> = state
@@ -390,23 +393,41 @@ impl Onlooker for Worker {
     }
 }
 
+/// What a worker sleeps on. In the pool's state, under whose lock it is looked at, from before the sleep until after it.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Sleep(NonNull<Decision>);
+
+// SAFETY: a decision may be looked at by all threads.
+unsafe impl Send for Sleep {}
+
+impl Sleep {
+    /// Will the worker go on, if it has not done so yet?
+    fn is_over(self) -> bool {
+        // SAFETY: whoever sleeps takes this out of the pool's state before the decision goes away.
+        unsafe { self.0.as_ref() }.has_news()
+    }
+}
+
 impl Pool {
     /// If all workers wait for tasks of this pool and there can be no more of them, ends a task that one of them waits for
     /// and that nobody could start any more.
     fn give_one_up_if_stuck(&self) {
-        loop {
-            let given_up = {
-                let mut state = self.state.lock();
-                let is_stuck = state.expecting == state.workers && !self.crew.read().has_room();
-                match is_stuck {
-                    true => state.stranded.pop(),
-                    false => None,
-                }
+        let mut state = self.state.lock();
+        // One at a time, so that no two are given up where one is enough: whoever does it looks again.
+        while !state.gives_up {
+            // One whose wait has ended, though it is not awake yet, will see to the others' tasks.
+            let is_stuck = state.expecting.len() == state.workers
+                && !self.crew.read().has_room()
+                && !state.expecting.iter().any(|sleep| sleep.is_over());
+            let Some(job) = is_stuck.then(|| state.stranded.pop()).flatten() else {
+                return;
             };
-            match given_up {
-                Some(job) if !job.drop_with(TaskError::WouldDeadlock) => {}
-                _ => return,
-            }
+            state.gives_up = true;
+            drop(state);
+            job.drop_with(TaskError::WouldDeadlock);
+            drop(job);
+            state = self.state.lock();
+            state.gives_up = false;
         }
     }
 }
