@@ -1,6 +1,6 @@
 //! [`Call`]: a task with the work that is to be done.
 
-use super::{Core, Job, Outcome};
+use super::{Core, Job, Outcome, aside};
 use crate::executor::TaskError;
 use crate::panic::{catch, report};
 use crate::platform::UnsafeCell;
@@ -95,7 +95,9 @@ impl<W: Work> Job for Call<W> {
         if may {
             // SAFETY: the claim has just been made here.
             let work = unsafe { self.take() };
-            report("what a task that never ran had captured", || drop(work));
+            report("what a task that never ran had captured", || {
+                aside(|| drop(work))
+            });
         }
         may
     }

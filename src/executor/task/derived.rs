@@ -4,7 +4,7 @@
 //! nobody polls. What is to become of the ends is its [`Plan`]. Invariant: the plan is taken out once, by whoever ends
 //! the task or finds that it has been ended; whoever takes it out lets go of the sources.
 
-use super::{Core, Job, Outcome, Watch};
+use super::{Core, Job, Outcome, Step, Watch, aside, relay};
 use crate::executor::TaskError;
 use crate::panic::report;
 use crate::platform::Mutex;
@@ -30,13 +30,18 @@ pub(crate) trait Plan: Send + Sized + 'static {
 /// See the head of this file.
 pub(crate) struct Derived<P: Plan> {
     core: Core<P::Output>,
+    /// That of the first source that has one.
+    home: usize,
     pub(crate) plan: Mutex<Option<P>>,
 }
 
 impl<P: Plan> Derived<P> {
     pub(crate) fn new(plan: P) -> Derived<P> {
+        let sources = plan.sources();
+        let mut homes = sources.iter().map(|source| source.home());
         Derived {
             core: Core::new(),
+            home: homes.find(|home| *home != 0).unwrap_or(0),
             plan: Mutex::new(Some(plan)),
         }
     }
@@ -61,12 +66,10 @@ impl<P: Plan> Derived<P> {
     /// Cancels what nobody needs any more, from the end, so that none starts because one before it was cancelled.
     pub(crate) fn let_go(plan: P) {
         let sources = plan.sources();
-        report("what a task that never ran had captured", || drop(plan));
-        for source in sources.into_iter().rev() {
-            if !source.drop_with(TaskError::Cancelled) {
-                source.ask_to_stop();
-            }
-        }
+        report("what a task that never ran had captured", || {
+            aside(|| drop(plan))
+        });
+        relay(Step::CancelAll(sources));
     }
 }
 
@@ -113,9 +116,7 @@ impl<P: Plan> Job for Derived<P> {
     }
 
     fn home(&self) -> usize {
-        let sources = self.sources();
-        let mut homes = sources.iter().map(|source| source.home());
-        homes.find(|home| *home != 0).unwrap_or(0)
+        self.home
     }
 }
 

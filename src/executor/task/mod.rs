@@ -16,6 +16,7 @@ mod derived;
 mod hooks;
 mod id;
 mod promise;
+mod relay;
 
 pub(super) use call::{Apply, Call, Closure, Work};
 pub(super) use derived::{Derived, Plan, Sources};
@@ -23,6 +24,7 @@ pub use hooks::Finished;
 pub use hooks::{Hook, Watch};
 pub use id::TaskId;
 pub use promise::{Cancelled, Promise, RunningPromise, promise};
+pub(super) use relay::{Step, aside, relay};
 
 use self::hooks::Hooks;
 use super::{TaskError, TaskState};
