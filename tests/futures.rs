@@ -438,6 +438,10 @@ fn a_long_chain() {
         });
         promise.complete(0).unwrap();
         assert_eq!(chained.result(), Ok(20_000));
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let inside = Arc::clone(&pool);
+        let nested = pool.spawn(move || chain(inside.spawn(|| 0).unwrap()).result());
+        assert_eq!(nested.unwrap().result(), Ok(Ok(20_000)));
     });
 }
 

@@ -74,6 +74,11 @@ pub trait Job: Send + Sync {
     /// Has somebody the right to run it or to end it, or has it ended?
     fn is_claimed(&self) -> bool;
 
+    /// Those that it is made of, and whether it needs all of them; nothing if there is work of its own.
+    fn parts(&self) -> Option<(Sources, bool)> {
+        None
+    }
+
     /// Nobody needs it any more, and it has begun: tells whoever runs it, if that can be told.
     fn ask_to_stop(&self) {}
 
