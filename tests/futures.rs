@@ -411,3 +411,53 @@ fn a_pool_of_one_waits_for_derived_futures() {
         }
     });
 }
+
+/// F86: a long chain ends, is cancelled, and goes away unended, on a usual stack; in a worker, too.
+#[test]
+fn a_long_chain() {
+    watchdog(LIMIT, "a_long_chain", || {
+        let chain = |future: TaskFuture<u32>| (0..20_000).fold(future, |f, _| f.map(|n| n + 1));
+        let (promise, future) = promise();
+        let mapped = chain(future);
+        promise.complete(0).unwrap();
+        assert_eq!(mapped.result(), Ok(20_000));
+        let (promise, future) = latchwork::executor::promise();
+        let cancelled = chain(future);
+        assert!(cancelled.cancel());
+        assert_eq!(promise.complete(0), Err(0));
+        let (promise, future) = latchwork::executor::promise();
+        drop(chain(future));
+        drop(promise);
+        let (promise, future) = latchwork::executor::promise();
+        let chained = (0..20_000).fold(future, |f, _| {
+            f.and_then(|n| {
+                let (promise, future) = latchwork::executor::promise();
+                promise.complete(n + 1).unwrap();
+                future
+            })
+        });
+        promise.complete(0).unwrap();
+        assert_eq!(chained.result(), Ok(20_000));
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let inside = Arc::clone(&pool);
+        let nested = pool.spawn(move || chain(inside.spawn(|| 0).unwrap()).result());
+        assert_eq!(nested.unwrap().result(), Ok(Ok(20_000)));
+    });
+}
+
+/// F86: what a closure brings to an end has followed by the time it goes on, so it can wait for that.
+#[test]
+fn a_closure_waits_for_what_it_brings_about() {
+    watchdog(LIMIT, "a_closure_waits_for_what", || {
+        let ((one, first), (two, second)) = (promise::<u8>(), promise::<u8>());
+        let derived = second.map(|n| n + 1);
+        let outer = first.map(move |n| {
+            two.complete(n).unwrap();
+            derived.result().unwrap()
+        });
+        // The second of a chain, so that there is somebody beneath who goes through it.
+        let outer = outer.map(|n| n + 1);
+        one.complete(1).unwrap();
+        assert_eq!(outer.result(), Ok(3));
+    });
+}

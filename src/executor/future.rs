@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 ///
 /// # Cost
 ///
-/// One allocation a task, plus one for its closure. A waiter that sleeps is one parked thread.
+/// One allocation a task, which has its closure in it. A waiter that sleeps is one parked thread.
 ///
 /// # Source
 ///

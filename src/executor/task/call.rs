@@ -1,6 +1,6 @@
 //! [`Call`]: a task with the work that is to be done.
 
-use super::{Core, Job, Outcome, current};
+use super::{Core, Job, Outcome, aside, current};
 use crate::executor::thread_pool::note_ran;
 use crate::executor::{Failure, TaskError};
 use crate::panic::{Caught, Panicked, catch_all, report};
@@ -128,7 +128,9 @@ impl<W: Work> Job for Call<W> {
         if may {
             // SAFETY: the claim has just been made here.
             let work = unsafe { self.take() };
-            report("what a task that never ran had captured", || drop(work));
+            report("what a task that never ran had captured", || {
+                aside(|| drop(work))
+            });
         }
         may
     }

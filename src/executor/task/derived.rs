@@ -4,7 +4,7 @@
 //! nobody polls. What is to become of the ends is its [`Plan`]. Invariant: the plan is taken out once, by whoever ends
 //! the task or finds that it has been ended; whoever takes it out lets go of the sources.
 
-use super::{Core, Job, Outcome, Watch};
+use super::{Core, Job, Outcome, Step, Watch, aside, relay};
 use crate::executor::TaskError;
 use crate::panic::report;
 use crate::platform::Mutex;
@@ -30,13 +30,18 @@ pub(crate) trait Plan: Send + Sized + 'static {
 /// See the head of this file.
 pub(crate) struct Derived<P: Plan> {
     core: Core<P::Output>,
+    /// That of the first source that has one.
+    home: usize,
     pub(crate) plan: Mutex<Option<P>>,
 }
 
 impl<P: Plan> Derived<P> {
     pub(crate) fn new(plan: P) -> Derived<P> {
+        let sources = plan.sources();
+        let mut homes = sources.iter().map(|source| source.home());
         Derived {
             core: Core::new(),
+            home: homes.find(|home| *home != 0).unwrap_or(0),
             plan: Mutex::new(Some(plan)),
         }
     }
@@ -58,15 +63,31 @@ impl<P: Plan> Derived<P> {
         plan.as_ref().map(P::sources).unwrap_or_default()
     }
 
+    /// Looks at the tasks with work of their own that it is made of, in order, until `is_it` says so; does it ever? Not by
+    /// recursion, because a chain may be long.
+    fn look_at_parts(&self, mut is_it: impl FnMut(&dyn Job, bool) -> bool) -> bool {
+        let in_order = |sources: Sources, is_needed| {
+            let parts = sources.into_iter().rev();
+            parts.map(move |part| (part, is_needed))
+        };
+        let mut left: Vec<_> = in_order(self.sources(), P::NEEDS_ALL).collect();
+        while let Some((part, is_needed)) = left.pop() {
+            match part.parts() {
+                Some((parts, needs_all)) => left.extend(in_order(parts, is_needed && needs_all)),
+                None if is_it(&*part, is_needed) => return true,
+                None => {}
+            }
+        }
+        false
+    }
+
     /// Cancels what nobody needs any more, from the end, so that none starts because one before it was cancelled.
     pub(crate) fn let_go(plan: P) {
         let sources = plan.sources();
-        report("what a task that never ran had captured", || drop(plan));
-        for source in sources.into_iter().rev() {
-            if !source.drop_with(TaskError::Cancelled) {
-                source.ask_to_stop();
-            }
-        }
+        report("what a task that never ran had captured", || {
+            aside(|| drop(plan))
+        });
+        relay(Step::CancelAll(sources));
     }
 }
 
@@ -77,25 +98,26 @@ impl<P: Plan> Watch for Derived<P> {
 }
 
 impl<P: Plan> Job for Derived<P> {
-    /// Runs the sources of its own pool that have not started, one after the other, and those that come of them.
+    /// Runs what has not started of its own pool that it needs, one after the other, and what comes of that.
     fn run(&self) -> bool {
-        let home = self.home();
-        if !P::NEEDS_ALL || home == 0 {
-            return false;
-        }
         let mut has_run = false;
         loop {
             let mut goes_on = false;
-            for source in self.sources() {
-                if source.home() == home && !source.is_claimed() {
-                    goes_on |= source.run();
+            self.look_at_parts(|part, is_needed| {
+                if is_needed && part.home() == self.home && !part.is_claimed() {
+                    goes_on |= part.run();
                 }
-            }
+                false
+            });
             has_run |= goes_on;
             if !goes_on {
                 return has_run;
             }
         }
+    }
+
+    fn parts(&self) -> Option<(Sources, bool)> {
+        Some((self.sources(), P::NEEDS_ALL))
     }
 
     fn drop_with(&self, error: TaskError) -> bool {
@@ -108,14 +130,12 @@ impl<P: Plan> Job for Derived<P> {
 
     /// Is there nothing of it that could be started? A promise is nobody's to start.
     fn is_claimed(&self) -> bool {
-        let could_start = |source: &Arc<dyn Job>| source.home() != 0 && !source.is_claimed();
-        self.core.is_claimed() || !self.sources().iter().any(could_start)
+        self.core.is_claimed()
+            || !self.look_at_parts(|part, _| part.home() != 0 && !part.is_claimed())
     }
 
     fn home(&self) -> usize {
-        let sources = self.sources();
-        let mut homes = sources.iter().map(|source| source.home());
-        homes.find(|home| *home != 0).unwrap_or(0)
+        self.home
     }
 }
 

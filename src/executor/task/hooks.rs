@@ -1,7 +1,7 @@
 //! Who is told of a task's end beside those who wait: who awaits it, who watches several, callbacks, and the task
 //! that is made of this one.
 
-use super::TaskId;
+use super::{Step, TaskId, aside, relay};
 use crate::executor::TaskError;
 use crate::panic::{contain, report};
 use smallvec::SmallVec;
@@ -75,20 +75,28 @@ impl Hooks {
     /// Tells all of them. Called with nothing locked.
     pub(super) fn run(self, id: TaskId, error: Option<&TaskError>) {
         let Some(list) = self.0 else { return };
-        if let Some(waker) = list.waker {
-            contain(|| waker.wake());
+        let List {
+            waker,
+            watchers,
+            callbacks,
+            heir,
+        } = *list;
+        if let Some(waker) = waker {
+            contain(|| aside(|| waker.wake()));
         }
-        for (watcher, number) in list.watchers {
+        for (watcher, number) in watchers {
             contain(|| watcher.ended(number, error));
         }
-        if !list.callbacks.is_empty() {
+        if !callbacks.is_empty() {
             let finished = Finished::new(id, error.cloned());
-            for callback in list.callbacks {
-                finished.tell(callback);
-            }
+            aside(|| {
+                for callback in callbacks {
+                    finished.tell(callback);
+                }
+            });
         }
-        if let Some((heir, number)) = list.heir {
-            contain(|| heir.ended(number, error));
+        if let Some((heir, number)) = heir {
+            relay(Step::Ended(heir, number));
         }
     }
 }

@@ -17,6 +17,7 @@ mod derived;
 mod hooks;
 mod id;
 mod promise;
+mod relay;
 
 pub(super) use call::{Apply, Call, Closure, Fallible, Work};
 pub use current::{CurrentTask, current_task};
@@ -26,6 +27,7 @@ pub use hooks::Finished;
 pub use hooks::{Hook, Watch};
 pub use id::TaskId;
 pub use promise::{Cancelled, Promise, RunningPromise, promise};
+pub(super) use relay::{Step, aside, relay};
 
 use self::hooks::Hooks;
 use super::{TaskError, TaskState};
@@ -78,6 +80,11 @@ pub trait Job: Send + Sync {
     /// Has somebody ended it, or is about to, by cancelling it? Does not wait.
     fn was_cancelled(&self) -> bool {
         false
+    }
+
+    /// Those that it is made of, and whether it needs all of them; nothing if there is work of its own.
+    fn parts(&self) -> Option<(Sources, bool)> {
+        None
     }
 
     /// Nobody needs it any more, and it has begun: tells whoever runs it, if that can be told.
