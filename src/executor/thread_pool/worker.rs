@@ -14,14 +14,13 @@ use super::idle::IDLE;
 use super::pool::Pool;
 use super::scope;
 use super::start::{self, Start};
-use super::stats::Tally;
+use super::stats::{Tallies, WorkersTally};
 use crate::executor::TaskError;
 use crate::executor::task::{Job, is_awaited_by};
 use crate::panic::{contain, report};
 use crate::platform::{Moment, stack, thread_local};
 use crate::wait::Kind;
 use crate::wait::asleep::{self, Onlooker};
-use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ struct Worker {
     depth: Cell<usize>,
     /// The task of this pool that it waits for, without a limit.
     expects: RefCell<Option<Arc<dyn Job>>>,
-    tally: Arc<CachePadded<Tally>>,
+    tally: WorkersTally,
     /// What it keeps for its tasks, while it is not lent to one.
     kept: Cell<Option<start::State>>,
     /// A task has it. While that waits it must not meet another that wants it, so none runs on top of it.
@@ -82,6 +81,11 @@ pub(crate) fn note_ran(pool: usize, has_succeeded: bool) {
             }
         }
     });
+}
+
+/// The calling worker goes: what it has done is of the past.
+pub(super) fn is_counted_out(tallies: &mut Tallies) {
+    with(|worker| tallies.leave(&worker.tally));
 }
 
 /// Runs a task of the calling worker's pool in the middle of another one, unless somebody has claimed it, and lets go of
@@ -161,9 +165,8 @@ pub(super) fn with_kept<R>(
 }
 
 /// A worker's life. It is counted among those who search, or those who start.
-pub(super) fn work(pool: Arc<Pool>) {
+pub(super) fn work(pool: Arc<Pool>, tally: WorkersTally) {
     let stack = stack();
-    let tally = (pool.state.lock().tallies).enter(pool.settings.measures);
     let worker = Worker {
         pool,
         deep: stack.start + stack.len() / 4,
@@ -185,8 +188,7 @@ pub(super) fn work(pool: Arc<Pool>) {
     WORKER.with(|place| place.set(ptr::null()));
     let pool = &worker.pool;
     // A child of a fork goes without a word: nobody is there to hear it.
-    if !pool.is_left_behind() {
-        pool.state.lock().tallies.leave(&worker.tally);
+    if pool.settings.start.is_needed() && !pool.is_left_behind() {
         pool.has_left();
     }
 }
