@@ -297,9 +297,10 @@ fn the_value_is_never_lent_twice() {
             let first = &mut list[0];
             let other = inner.spawn_with(|list: &mut Vec<u32>| {
                 list.push(2);
-                list.len()
+                (list.len(), thread::current().id())
             });
-            let len = other.unwrap().result().unwrap();
+            let (len, there) = other.unwrap().result().unwrap();
+            assert_ne!(there, thread::current().id());
             *first += 1;
             (list.clone(), len)
         });

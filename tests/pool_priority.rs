@@ -24,7 +24,7 @@ fn order(builder: ThreadPoolBuilder, priorities: &[i32]) -> Vec<(i32, usize)> {
     for (number, &priority) in priorities.iter().enumerate() {
         let order = Arc::clone(&order);
         let note = move || order.lock().push((priority, number));
-        let _ = pool.task().priority(priority).spawn(note).unwrap();
+        drop(pool.task().priority(priority).spawn(note).unwrap());
     }
     gate.set();
     drop(pool);

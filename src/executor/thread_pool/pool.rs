@@ -8,7 +8,7 @@ use super::crew::{Crew, MOST_WORKERS, Reading};
 use super::fork_join::{Forker, Forks};
 use super::idle::{Found, Idle, Next};
 use super::start::Start;
-use super::stats::Tallies;
+use super::stats::{Tallies, WorkersTally};
 use super::tasks::Tasks;
 use super::worker::{self, Sleep};
 use crate::executor::task::Job;
@@ -258,7 +258,7 @@ impl Pool {
         is_wanted: impl FnOnce(&State) -> bool,
     ) -> Result<(), SubmitRefusal> {
         let starts_at_once = !self.settings.start.is_needed();
-        let number = {
+        let (number, tally) = {
             let mut state = self.state.lock();
             if !self.has_room(&state) || !is_wanted(&state) {
                 return Ok(());
@@ -271,13 +271,15 @@ impl Pool {
             state.workers += 1;
             state.started += 1;
             self.set_room(&state);
-            state.started - 1
+            let tally = state.tallies.enter(self.settings.measures);
+            (state.started - 1, tally)
         };
-        let Err(error) = self.start(number) else {
+        let Err(error) = self.start(number, Arc::clone(&tally)) else {
             return Ok(());
         };
         let mut state = self.state.lock();
         state.workers -= 1;
+        state.tallies.leave(&tally);
         state.is_refused = state.workers > 0;
         let is_deserted = state.workers == 0;
         if !starts_at_once {
@@ -300,11 +302,15 @@ impl Pool {
         }
     }
 
-    fn start(self: &Arc<Pool>, number: usize) -> io::Result<()> {
+    fn start(self: &Arc<Pool>, number: usize, tally: WorkersTally) -> io::Result<()> {
         let name = format!("{}_{number}", self.settings.prefix);
         let pool = Arc::clone(self);
         // SAFETY: it borrows nothing.
-        unsafe { spawn_unchecked(&name, self.settings.stack_size, move || worker::work(pool)) }
+        unsafe {
+            spawn_unchecked(&name, self.settings.stack_size, move || {
+                worker::work(pool, tally)
+            })
+        }
     }
 
     fn has_room(&self, state: &State) -> bool {
@@ -362,7 +368,8 @@ impl Pool {
         let goes = it_may(&mut state);
         if goes {
             state.workers -= 1;
-            state.leaving += 1;
+            worker::is_counted_out(&mut state.tallies);
+            state.leaving += usize::from(self.settings.start.is_needed());
             state.is_refused = false;
             self.set_room(&state);
             let end = self.end_of(&mut state);

@@ -100,11 +100,14 @@ impl Tally {
     }
 }
 
+/// A worker's, on a line of its own.
+pub(super) type WorkersTally = Arc<CachePadded<Tally>>;
+
 /// All tallies of a pool, under its lock.
 pub(super) struct Tallies {
     /// Of workers that have gone, and of what was done without one.
     pub(super) past: Tally,
-    present: Vec<Arc<CachePadded<Tally>>>,
+    present: Vec<WorkersTally>,
 }
 
 impl Tallies {
@@ -116,14 +119,14 @@ impl Tallies {
     }
 
     /// A worker begins.
-    pub(super) fn enter(&mut self, measures: bool) -> Arc<CachePadded<Tally>> {
+    pub(super) fn enter(&mut self, measures: bool) -> WorkersTally {
         let tally = Arc::new(CachePadded::new(Tally::new(measures)));
         self.present.push(Arc::clone(&tally));
         tally
     }
 
     /// It has gone.
-    pub(super) fn leave(&mut self, tally: &Arc<CachePadded<Tally>>) {
+    pub(super) fn leave(&mut self, tally: &WorkersTally) {
         self.present.retain(|one| !Arc::ptr_eq(one, tally));
         self.past.merge_life(tally);
     }

@@ -15,7 +15,7 @@ use super::idle::{Found, IDLE};
 use super::pool::Pool;
 use super::scope;
 use super::start::{self, Start};
-use super::stats::Tally;
+use super::stats::{Tallies, WorkersTally};
 use crate::executor::TaskError;
 use crate::executor::task::{Job, is_awaited_by};
 use crate::panic::{contain, report};
@@ -23,7 +23,6 @@ use crate::platform::{Moment, stack, thread_local};
 use crate::wait::Kind;
 use crate::wait::asleep::{self, Onlooker};
 use crate::wait::decision::Decision;
-use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -47,7 +46,7 @@ pub(super) struct Worker {
     pub(super) depth: Cell<usize>,
     /// The task of this pool that it waits for, without a limit.
     expects: RefCell<Option<Arc<dyn Job>>>,
-    tally: Arc<CachePadded<Tally>>,
+    tally: WorkersTally,
     /// What it keeps for its tasks, while it is not lent to one.
     kept: Cell<Option<start::State>>,
     /// A task has it. While that waits it must not meet another that wants it, so none runs on top of it.
@@ -93,6 +92,11 @@ pub(crate) fn note_ran(pool: usize, has_succeeded: bool) {
             }
         }
     });
+}
+
+/// The calling worker goes: what it has done is of the past.
+pub(super) fn is_counted_out(tallies: &mut Tallies) {
+    with(|worker| tallies.leave(&worker.tally));
 }
 
 /// Runs a task of the calling worker's pool in the middle of another one, unless somebody has claimed it, and lets go of
@@ -172,25 +176,22 @@ pub(super) fn with_kept<R>(
 }
 
 /// A worker's life. It is counted among those who search, or those who start.
-pub(super) fn work(pool: Arc<Pool>) {
-    let tally = act(&pool, |worker| {
+pub(super) fn work(pool: Arc<Pool>, tally: WorkersTally) {
+    act(&pool, tally, |worker| {
         if worker.starts() {
             worker.work();
         }
         report("what a worker had kept", || drop(worker.kept.take()));
-        Arc::clone(&worker.tally)
     });
     // A child of a fork goes without a word: nobody is there to hear it.
-    if !pool.is_left_behind() {
-        pool.state.lock().tallies.leave(&tally);
+    if pool.settings.start.is_needed() && !pool.is_left_behind() {
         pool.has_left();
     }
 }
 
 /// This thread is a worker of the pool while `f` runs, which does not unwind.
-pub(super) fn act<R>(pool: &Arc<Pool>, f: impl FnOnce(&Worker) -> R) -> R {
+pub(super) fn act<R>(pool: &Arc<Pool>, tally: WorkersTally, f: impl FnOnce(&Worker) -> R) -> R {
     let stack = stack();
-    let tally = (pool.state.lock().tallies).enter(pool.settings.measures);
     let worker = Worker {
         pool: Arc::clone(pool),
         forker: Forker::new(),

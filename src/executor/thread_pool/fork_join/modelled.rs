@@ -37,7 +37,8 @@ impl Workers {
 
     /// One of them, in this thread.
     pub fn act<R>(&self, f: impl FnOnce(&Acting<'_>) -> R) -> R {
-        worker::act(&self.0, |worker| f(&Acting(worker)))
+        let tally = self.0.state.lock().tallies.enter(false);
+        worker::act(&self.0, tally, |worker| f(&Acting(worker)))
     }
 }
 

@@ -49,7 +49,7 @@ impl ThreadPoolExecutor {
     /// have ended. It waits for them too when `f` panics.
     ///
     /// Called by a worker of the same pool, it runs tasks of the scope itself while it waits, and sleeps, and is
-    /// replaced, for those that run elsewhere. The bound of a [bounded](super::ThreadPoolBuilder::queue_capacity) queue does
+    /// replaced, for those that run elsewhere. The bound of a [bounded](super::Builder::queue_capacity) queue does
     /// not apply to them.
     ///
     /// # Panics
