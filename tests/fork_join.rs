@@ -89,10 +89,14 @@ fn what_is_kept_back_is_shown_to_who_asks() {
     watchdog(LIMIT, "what_is_kept_back", || {
         fn chain(depth: usize, meet: &Barrier) {
             match depth {
-                0 => drop(meet.wait().unwrap()),
+                0 => {
+                    meet.wait().unwrap();
+                }
                 _ => drop(parallel::join(
                     || chain(depth - 1, meet),
-                    || drop(meet.wait().unwrap()),
+                    || {
+                        meet.wait().unwrap();
+                    },
                 )),
             }
         }
