@@ -27,6 +27,7 @@
 //! | `ThreadPoolExecutor` | [`executor::ThreadPoolExecutor`] |
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
+//! | joblib's `Parallel`, rayon's `join` | [`parallel`] |
 //! | `multiprocessing.Lock`, `Value` | `ipc::Lock`, `ipc::Value` (feature `process`, Linux) |
 //! | a connection pool: r2d2, deadpool, HikariCP | [`pool::ResourcePool`] |
 //! | a time-out, a cancellation token | [`Limit`], [`CancelToken`] |

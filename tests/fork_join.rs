@@ -89,7 +89,9 @@ fn what_is_kept_back_is_shown_to_who_asks() {
     watchdog(LIMIT, "what_is_kept_back", || {
         fn chain(depth: usize, meet: &Barrier) {
             match depth {
-                0 => drop(meet.wait().unwrap()),
+                0 => {
+                    meet.wait().unwrap();
+                }
                 _ => drop(parallel::join(
                     || chain(depth - 1, meet),
                     || {
@@ -305,6 +307,58 @@ fn a_lock_may_be_held_around_a_join() {
             pool.install(|| all(32, &lock, &sum));
         }
         assert_eq!(sum.load(Ordering::Relaxed), 20 * 32 * 64);
+    });
+}
+
+/// As above, with everything in its place: while one worker waits in a join, with a lock, another one shows a branch that
+/// wants that lock, and nobody else is free. Whoever waits leaves it alone.
+#[test]
+fn who_waits_leaves_foreign_branches_alone() {
+    watchdog(LIMIT, "who_waits_leaves_foreign", || {
+        let pool = ThreadPoolExecutor::builder()
+            .max_workers(3)
+            .spare_workers(0)
+            .build();
+        let lock = Lock::new(());
+        let (begun, shown, released) = (Event::new(), Event::new(), Event::new());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                pool.install(|| {
+                    let held = lock.lock();
+                    LOCKED.set(1);
+                    parallel::join(
+                        || shown.wait(),
+                        || {
+                            begun.set();
+                            released.wait();
+                        },
+                    );
+                    LOCKED.set(0);
+                    drop(held);
+                });
+            });
+            begun.wait();
+            let foreign = scope.spawn(|| {
+                pool.fork_join(
+                    || {
+                        shown.set();
+                        released.wait();
+                    },
+                    || {
+                        assert_eq!(LOCKED.get(), 0, "it runs on top of the join");
+                        drop(lock.lock());
+                    },
+                );
+            });
+            while latchwork::debug::waits()
+                .iter()
+                .all(|wait| wait.kind != "join")
+            {
+                thread::yield_now();
+            }
+            released.set();
+            foreign.join().unwrap();
+        });
     });
 }
 

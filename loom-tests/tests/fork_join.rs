@@ -1,6 +1,5 @@
 //! Models of fork and join: the protocol around the deque, for which a plain one stands in.
 
-use latchwork::executor::ThreadPoolExecutor;
 use latchwork::executor::forks_modelled::{Workers, join};
 use latchwork_loom_tests::model;
 use loom::sync::Arc;
@@ -59,22 +58,6 @@ fn pop_against_steal() {
 }
 
 #[test]
-fn two_thieves() {
-    model("fork: two thieves and the owner reach for one branch", || {
-        let workers = Workers::new(3);
-        let thieves = [(); 2].map(|()| {
-            let workers = workers.clone();
-            thread::spawn(move || workers.act(|thief| thief.steals()))
-        });
-        let ran = Ran::new();
-        workers.act(|owner| owner.join(|| (), || ran.run()));
-        ran.assert_once();
-        let taken = thieves.map(|thief| thief.join().unwrap());
-        assert_ne!(taken, [true, true], "one branch, one thief");
-    });
-}
-
-#[test]
 fn leapfrog_against_the_end() {
     model(
         "fork: who waits for a branch reaches into its worker while that ends it and goes on to something foreign",
@@ -113,37 +96,29 @@ fn leapfrog_against_the_end() {
 
 #[test]
 fn a_panic_beside_a_thief() {
-    model("fork: one side panics while a thief takes the other", || {
-        let workers = Workers::new(2);
-        let thief = {
-            let workers = workers.clone();
-            thread::spawn(move || workers.act(|thief| thief.steals()))
-        };
-        // It must be gone, run or not, when the panic arrives: what it borrows is.
-        let captured = Arc::new(());
-        let inside = captured.clone();
-        let panicked = workers.act(|owner| {
-            let fork = || {
-                owner.join(
-                    || -> () { std::panic::resume_unwind(Box::new(())) },
-                    move || drop(inside),
-                )
-            };
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(fork)).is_err()
-        });
-        assert!(panicked);
-        assert_eq!(Arc::strong_count(&captured), 1);
-        thief.join().unwrap();
-    });
-}
-
-#[test]
-fn a_branch_in_a_pool() {
     model(
-        "fork: a branch is shown while the pool's other worker is started, searches, and parks",
+        "fork: one side panics while a thief takes the other",
         || {
-            let pool = ThreadPoolExecutor::new(2);
-            assert_eq!(pool.fork_join(|| 1, || 2), (1, 2));
+            let workers = Workers::new(2);
+            let thief = {
+                let workers = workers.clone();
+                thread::spawn(move || workers.act(|thief| thief.steals()))
+            };
+            // It must be gone, run or not, when the panic arrives: what it borrows is.
+            let captured = Arc::new(());
+            let inside = captured.clone();
+            let panicked = workers.act(|owner| {
+                let fork = || {
+                    owner.join(
+                        || -> () { std::panic::resume_unwind(Box::new(())) },
+                        move || drop(inside),
+                    )
+                };
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(fork)).is_err()
+            });
+            assert!(panicked);
+            assert_eq!(Arc::strong_count(&captured), 1);
+            thief.join().unwrap();
         },
     );
 }

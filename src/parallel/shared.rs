@@ -26,6 +26,8 @@ pub(super) struct Shared<T, R, F> {
     size: AtomicUsize,
     /// Nothing is begun any more.
     is_over: AtomicBool,
+    /// The pool takes no task any more.
+    is_refused: AtomicBool,
     /// Does the first panic end it?
     fails_fast: bool,
     work: Lock<Work<T>>,
@@ -66,6 +68,7 @@ impl<T: Send, R: Send, F: Fn(T) -> R + Send + Sync> Shared<T, R, F> {
             target,
             size: AtomicUsize::new(size),
             is_over: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             fails_fast,
             work: Lock::new(Work {
                 waiting: VecDeque::new(),
@@ -86,20 +89,25 @@ impl<T: Send, R: Send, F: Fn(T) -> R + Send + Sync> Shared<T, R, F> {
         self.is_over.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
+    }
+
     /// More to do.
     pub(super) fn enter(&self, items: &mut Vec<T>) {
         self.work.lock().waiting.extend(items.drain(..));
     }
 
-    /// Has one more runner started, if there is something for it and a slot. False if the pool takes none, and nobody is at work.
+    /// Has one more runner started, if there is something for it and a slot.
     ///
     /// # Safety
     ///
     /// What the types borrow stands until `stop` and `wait_for_runners` have returned.
-    pub(super) unsafe fn start_one(self: &Arc<Self>) -> bool {
+    pub(super) unsafe fn start_one(self: &Arc<Self>) {
         let mut work = self.work.lock();
-        if self.is_over() || work.waiting.is_empty() || work.running >= self.jobs {
-            return true;
+        let has_slot = work.running < self.jobs && !self.is_refused();
+        if self.is_over() || work.waiting.is_empty() || !has_slot {
+            return;
         }
         let slot = Slot(Some(Arc::clone(self)));
         let run = Box::new(move || {
@@ -113,14 +121,9 @@ impl<T: Send, R: Send, F: Fn(T) -> R + Send + Sync> Shared<T, R, F> {
         drop(work);
         // With nothing locked: a refused runner gives its slot up.
         // SAFETY: by the caller's promise.
-        let runner = unsafe { self.home.hand(run) };
-        let mut work = self.work.lock();
-        match runner {
-            Some(runner) => {
-                work.runners.push(runner);
-                true
-            }
-            None => work.running > 0,
+        match unsafe { self.home.hand(run) } {
+            Some(runner) => self.work.lock().runners.push(runner),
+            None => self.is_refused.store(true, Ordering::Relaxed),
         }
     }
 

@@ -40,8 +40,6 @@ where
     spare: Vec<I::Item>,
     /// Nothing comes any more.
     is_over: bool,
-    /// The pool takes no task.
-    is_alone: bool,
     /// Is it to wait for what runs, since that may have borrowed?
     borrows: bool,
     batches: usize,
@@ -85,7 +83,6 @@ where
             ready: VecDeque::new(),
             spare: Vec::new(),
             is_over: false,
-            is_alone: false,
             borrows,
             batches: 0,
             total,
@@ -113,13 +110,13 @@ where
         }
         if self.jobs > 1 {
             // SAFETY: by the promise to `new`: the drop stops and waits.
-            self.is_alone = !unsafe { self.shared.start_one() };
+            unsafe { self.shared.start_one() };
         }
     }
 
     /// Does the calling thread work, too?
     fn helps(&self) -> bool {
-        let must = self.jobs == 1 || self.is_alone || self.home.is_here();
+        let must = self.jobs == 1 || self.shared.is_refused() || self.home.is_here();
         let has_limit =
             !self.settings.limit.borrowed().is_none() || self.settings.item_limit.is_some();
         // While it works it feeds nobody; but the first item is a probe.
