@@ -48,6 +48,8 @@ pub use task::{
 };
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, promise as task_pair};
+#[cfg(loom)]
+pub(crate) use thread_pool::let_keep_alive_pass;
 pub use thread_pool::{
     Builder as ThreadPoolBuilder, Group, GroupBuilder, GroupError, Rejection, Scope, ScopedFuture,
     StatefulPool, Stats, TaskBuilder, ThreadPoolExecutor, Times,

@@ -26,6 +26,8 @@ mod worker;
 pub use bound::Rejection;
 pub use builder::Builder;
 pub use histogram::Times;
+#[cfg(loom)]
+pub(crate) use pool::let_keep_alive_pass;
 pub use scope::{Group, GroupBuilder, GroupError, Scope, ScopedFuture};
 pub use stateful::StatefulPool;
 pub use stats::Stats;

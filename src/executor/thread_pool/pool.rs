@@ -313,17 +313,22 @@ impl Pool {
 
     /// The next task for a worker that searches; nothing if it is to go.
     pub(super) fn next(self: &Arc<Pool>) -> Option<Arc<dyn Job>> {
+        // One that must not go has no reason to look at the time again before it has had a task.
+        let mut stays = false;
         loop {
             let limit = match self.settings.keep_alive {
-                Some(time) => Limit::from(time),
-                None => Limit::none(),
+                Some(time) if !stays => keep_alive(time),
+                _ => Limit::none(),
             };
             match wait(&mut Idle::new(self), &limit, Location::caller()) {
                 Ok(Next::Task(job)) => return Some(job),
                 Ok(Next::Gone) => return None,
                 // It has not been searching any more since it gave up.
                 Err(_) if self.goes_if(|state| state.workers > self.settings.least) => return None,
-                Err(_) => self.crew.begins_to_search(),
+                Err(_) => {
+                    stays = true;
+                    self.crew.begins_to_search();
+                }
             }
         }
     }
@@ -511,6 +516,26 @@ impl Pool {
             }
         }
     }
+}
+
+#[cfg(not(loom))]
+fn keep_alive(time: Duration) -> Limit<'static> {
+    Limit::from(time)
+}
+#[cfg(loom)]
+fn keep_alive(_time: Duration) -> Limit<'static> {
+    Limit::from(&*KEEP_ALIVE)
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref KEEP_ALIVE: crate::wait::Canceller = crate::wait::Canceller::timer();
+}
+
+/// In this execution of a model idle workers have stayed for as long as they are to.
+#[cfg(loom)]
+pub(crate) fn let_keep_alive_pass() {
+    KEEP_ALIVE.fire();
 }
 
 impl exit::pools::Pool for Pool {
