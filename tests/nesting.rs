@@ -229,7 +229,7 @@ fn blocks() -> Vec<(&'static str, Block)> {
         (
             "queue",
             (
-                Box::new(move || drop(queue.get().unwrap())),
+                Box::new(move || assert_eq!(queue.get(), Ok(1))),
                 Box::new(move || queue.put(1).unwrap()),
             ),
         ),

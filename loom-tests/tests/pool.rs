@@ -502,3 +502,30 @@ fn no_thread() {
         },
     );
 }
+
+#[test]
+fn no_spare_thread() {
+    model(
+        "pool: a worker waits for what nobody can start while one that it relies on cannot be started",
+        || {
+            let pool = parked(replacing(2, 0));
+            let_threads_run_out();
+            let (outer, inner) = (pool.clone(), pool.clone());
+            let wait = move || {
+                let lowest = inner.spawn(|| 1).unwrap();
+                loom::explore();
+                lowest.result()
+            };
+            loom::stop_exploring();
+            let future = pool
+                .spawn(move || outer.spawn(wait).unwrap().result())
+                .unwrap();
+            let other = beside(&pool, |pool| drop(pool.spawn(|| 2)));
+            let result = future.result().flatten().flatten();
+            assert_eq!(result, Err(TaskError::WouldDeadlock));
+            loom::stop_exploring();
+            other.join().unwrap();
+            drop(pool);
+        },
+    );
+}

@@ -77,11 +77,9 @@ pub(super) struct State {
     pub(super) leaving: usize,
     /// Those of them that sleep in the middle of a task, and are replaced.
     pub(super) away: usize,
-    /// Of those that wait without a limit for tasks of this pool, what they sleep on.
-    pub(super) expecting: Vec<Sleep>,
-    /// Tasks that have not started and that a worker waits for that has no stack left to run them.
-    pub(super) stranded: Vec<Arc<dyn Job>>,
-    /// One of these is just being given up.
+    /// What those of them sleep on that wait without a limit for tasks of this pool, and for which: each until it wakes up.
+    pub(super) expecting: Vec<(Sleep, Arc<dyn Job>)>,
+    /// One of these tasks is just being given up.
     pub(super) gives_up: bool,
     /// Those whose task waits for the program's end, which therefore does not wait for them.
     aside: usize,
@@ -112,7 +110,6 @@ impl Pool {
                 leaving: 0,
                 away: 0,
                 expecting: Vec::new(),
-                stranded: Vec::new(),
                 gives_up: false,
                 aside: 0,
                 started: 0,
@@ -282,6 +279,8 @@ impl Pool {
         if self.crew.read().parked() > 0 {
             self.call_one();
         }
+        // And who has fallen asleep meanwhile took it for one that could help.
+        self.give_one_up_if_stuck();
         match is_deserted {
             true => Err(SubmitRefusal::Broken(
                 format!("cannot start a thread: {error}").into(),
@@ -446,12 +445,13 @@ impl Pool {
         }
         let end = self.end_of(&mut state);
         drop(state);
-        if let Err(SubmitRefusal::Broken(why)) = hired {
-            for job in rest {
-                contain(|| {
+        for job in rest {
+            contain(|| {
+                if let Err(SubmitRefusal::Broken(why)) = &hired {
                     job.drop_with(TaskError::Broken(why.clone()));
-                });
-            }
+                }
+                drop(job);
+            });
         }
         self.tell(end);
     }
@@ -485,8 +485,10 @@ impl Pool {
         for job in dropped {
             contain(|| {
                 job.drop_with(why.clone());
+                self.counts_if_dropped(&*job);
+                // Its result may be the last that goes, and the others must not go with it.
+                drop(job);
             });
-            self.counts_if_dropped(&*job);
         }
     }
 
