@@ -8,7 +8,8 @@ use common::watchdog;
 use latchwork::debug::{self, OnDeadlock};
 use latchwork::executor::{SharedFuture, ThreadPoolExecutor};
 use latchwork::sync::Lock;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -22,18 +23,23 @@ fn tasks_that_wait_for_each_other() {
         })));
         type Place = Arc<OnceLock<SharedFuture<()>>>;
         let places: [Place; 3] = Default::default();
-        let pool = ThreadPoolExecutor::new(3);
+        // Not dropped: that would wait for them.
+        let pool = ManuallyDrop::new(ThreadPoolExecutor::new(3));
+        // Else one worker might run all of them, one on top of another, and wait for itself.
+        let all_run = Arc::new(Barrier::new(3));
         for n in 0..3 {
             let next = Arc::clone(&places[(n + 1) % 3]);
-            let wait = move || next.wait().result().unwrap();
+            let all_run = Arc::clone(&all_run);
+            let wait = move || {
+                all_run.wait();
+                next.wait().result().unwrap();
+            };
             places[n].set(pool.spawn(wait).unwrap().share()).unwrap();
         }
         assert_eq!(told.recv(), Ok(3));
-        // Its drop would wait for them.
-        std::mem::forget(pool);
 
         // One that is run on top of the one that waits for it, and wants a lock that this one holds.
-        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let pool = ManuallyDrop::new(Arc::new(ThreadPoolExecutor::new(1)));
         let inside = Arc::clone(&pool);
         let task = move || {
             let lock = Arc::new(Lock::new(()));
@@ -44,6 +50,5 @@ fn tasks_that_wait_for_each_other() {
         };
         let _stays = pool.spawn(task).unwrap();
         assert_eq!(told.recv(), Ok(1));
-        std::mem::forget(pool);
     });
 }

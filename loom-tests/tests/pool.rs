@@ -508,7 +508,7 @@ fn no_spare_thread() {
     model(
         "pool: a worker waits for what nobody can start while one that it relies on cannot be started",
         || {
-            let pool = parked(replacing(2, 0));
+            let pool = parked(replacing(1, 1));
             let_threads_run_out();
             let (outer, inner) = (pool.clone(), pool.clone());
             let wait = move || {
