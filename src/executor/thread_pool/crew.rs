@@ -49,7 +49,7 @@ impl Reading {
     }
 
     pub(super) fn parked(self) -> u32 {
-        self.0 / PARKED & MOST
+        (self.0 / PARKED) & MOST
     }
 
     pub(super) fn idle(self) -> usize {
