@@ -61,6 +61,16 @@ pub fn let_time_pass() {
     crate::wait::lot::let_time_pass();
 }
 
+/// From now on, in this execution of a model, idle workers of pools with a keep-alive time have stayed for as long.
+pub fn let_keep_alive_pass() {
+    crate::executor::let_keep_alive_pass();
+}
+
+/// From now on, in this execution of a model, the system has no thread for another worker.
+pub fn let_threads_run_out() {
+    crate::platform::let_threads_run_out();
+}
+
 /// From now on, in this execution of a model, deadlocks are looked for: it takes many interleavings.
 pub fn watch_deadlocks() {
     crate::wait::deadlock::watch();

@@ -5,12 +5,13 @@ mod beside;
 use beside::beside;
 use latchwork::Shutdown;
 use latchwork::executor::{Executor, SubmitRefusal, TaskError, ThreadPoolExecutor};
-use latchwork::model::Deadline;
+use latchwork::model::{Deadline, let_keep_alive_pass, let_threads_run_out};
 use latchwork::sync::Event;
 use latchwork_loom_tests::{model, quietly};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::mpsc::channel;
+use std::time::Duration;
 
 type Pool = Arc<ThreadPoolExecutor>;
 
@@ -361,15 +362,18 @@ fn replaced() {
 
 #[test]
 fn would_deadlock() {
-    model("pool: the only worker waits for what nobody can start", || {
-        let pool = parked(replacing(1, 0));
-        let (outer, inner) = (pool.clone(), pool.clone());
-        let wait = move || inner.spawn(|| 1).unwrap().result();
-        let future = pool.spawn(move || outer.spawn(wait).unwrap().result());
-        let result = future.unwrap().result().flatten().flatten();
-        assert_eq!(result, Err(TaskError::WouldDeadlock));
-        quietly(|| drop(pool));
-    });
+    model(
+        "pool: the only worker waits for what nobody can start",
+        || {
+            let pool = parked(replacing(1, 0));
+            let (outer, inner) = (pool.clone(), pool.clone());
+            let wait = move || inner.spawn(|| 1).unwrap().result();
+            let future = pool.spawn(move || outer.spawn(wait).unwrap().result());
+            let result = future.unwrap().result().flatten().flatten();
+            assert_eq!(result, Err(TaskError::WouldDeadlock));
+            quietly(|| drop(pool));
+        },
+    );
 }
 
 #[test]
@@ -457,6 +461,71 @@ fn excess_against_push() {
             waiting.result().unwrap();
             assert_eq!(pool.spawn(|| 3).unwrap().result(), Ok(3));
             quietly(|| drop(pool));
+        },
+    );
+}
+
+#[test]
+fn keep_alive_against_push() {
+    model(
+        "pool: a task is pushed while the only worker has idled for long enough",
+        || {
+            let builder = ThreadPoolExecutor::builder().max_workers(1);
+            let pool = builder.keep_alive(Duration::from_secs(1)).build();
+            let pool = parked(Arc::new(pool));
+            let time = beside(&pool, |_| let_keep_alive_pass());
+            let future = pool.spawn(|| 2).unwrap();
+            assert_eq!(future.result(), Ok(2));
+            quietly(|| {
+                time.join().unwrap();
+                drop(pool);
+            });
+        },
+    );
+}
+
+#[test]
+fn no_thread() {
+    model(
+        "pool: no worker can be started for one of two submitters while the other relies on it",
+        || {
+            let_threads_run_out();
+            let pool = pool(1);
+            let submit = |pool: &Pool| match pool.spawn(|| ()) {
+                Ok(future) => assert!(matches!(future.result(), Err(TaskError::Broken(_)))),
+                Err(refused) => assert!(matches!(refused.reason, SubmitRefusal::Broken(_))),
+            };
+            let other = beside(&pool, submit);
+            submit(&pool);
+            other.join().unwrap();
+            quietly(|| drop(pool));
+        },
+    );
+}
+
+#[test]
+fn no_spare_thread() {
+    model(
+        "pool: a worker waits for what nobody can start while one that it relies on cannot be started",
+        || {
+            let pool = parked(replacing(1, 1));
+            let_threads_run_out();
+            let (outer, inner) = (pool.clone(), pool.clone());
+            let wait = move || {
+                let lowest = inner.spawn(|| 1).unwrap();
+                loom::explore();
+                lowest.result()
+            };
+            loom::stop_exploring();
+            let future = pool
+                .spawn(move || outer.spawn(wait).unwrap().result())
+                .unwrap();
+            let other = beside(&pool, |pool| drop(pool.spawn(|| 2)));
+            let result = future.result().flatten().flatten();
+            assert_eq!(result, Err(TaskError::WouldDeadlock));
+            loom::stop_exploring();
+            other.join().unwrap();
+            drop(pool);
         },
     );
 }

@@ -1,42 +1,11 @@
-//! Models of tasks and of the thread pool's worker protocol.
+//! Models of tasks: one end, of which everybody hears.
 
-use latchwork::Shutdown;
-use latchwork::executor::{Executor, TaskError, ThreadPoolExecutor};
+use latchwork::executor::TaskError;
 use latchwork::model::{Deadline, task};
 use latchwork_loom_tests::model;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-
-#[test]
-fn idle_worker() {
-    model(
-        "pool: a task arrives while the only worker falls idle",
-        || {
-            let pool = ThreadPoolExecutor::new(1);
-            let first = pool.spawn(|| 1).unwrap();
-            let second = pool.spawn(|| 2).unwrap();
-            pool.shutdown(Shutdown::Drain);
-            pool.join();
-            assert_eq!(first.try_result().unwrap(), Ok(1));
-            assert_eq!(second.try_result().unwrap(), Ok(2));
-        },
-    );
-}
-
-#[test]
-fn claimed_worker() {
-    model(
-        "pool: a worker is claimed for a task that comes while it falls asleep",
-        || {
-            let pool = ThreadPoolExecutor::new(1);
-            assert_eq!(pool.spawn(|| 1).unwrap().result(), Ok(1));
-            let second = pool.spawn(|| 2).unwrap();
-            drop(pool);
-            assert_eq!(second.try_result().unwrap(), Ok(2));
-        },
-    );
-}
 
 #[test]
 fn cancel_against_start() {
@@ -112,45 +81,6 @@ fn callback_against_end() {
             worker.join().unwrap();
             assert_eq!(calls.load(Ordering::Relaxed), 1);
             assert_eq!(future.result(), Ok(1));
-        },
-    );
-}
-
-#[test]
-fn shutdown_against_submit() {
-    model(
-        "pool: a task is refused, cancelled or run when shutdown races its submission",
-        || {
-            let pool = Arc::new(ThreadPoolExecutor::new(1));
-            let submitter = {
-                let pool = pool.clone();
-                thread::spawn(move || match pool.spawn(|| 1) {
-                    Ok(future) => match future.result() {
-                        Ok(value) => assert_eq!(value, 1),
-                        Err(why) => assert_eq!(why, TaskError::Cancelled),
-                    },
-                    Err(refused) => assert_eq!((refused.value)(), 1),
-                })
-            };
-            pool.shutdown(Shutdown::Immediate);
-            submitter.join().unwrap();
-            pool.join();
-        },
-    );
-}
-
-#[test]
-fn shutdown_against_join() {
-    model(
-        "pool: joined while a pool without workers is shut down",
-        || {
-            let pool = Arc::new(ThreadPoolExecutor::new(1));
-            let joiner = {
-                let pool = pool.clone();
-                thread::spawn(move || pool.join())
-            };
-            pool.shutdown(Shutdown::Drain);
-            joiner.join().unwrap();
         },
     );
 }

@@ -59,6 +59,8 @@ pub use task::{
 #[cfg(loom)]
 pub(crate) use task::{Promise as TaskPromise, promise as task_pair};
 #[cfg(loom)]
+pub(crate) use thread_pool::let_keep_alive_pass;
+#[cfg(loom)]
 #[doc(hidden)]
 pub use thread_pool::modelled as forks_modelled;
 pub use thread_pool::{

@@ -180,6 +180,9 @@ pub(crate) unsafe fn spawn_unchecked<'a>(
     _stack_size: usize,
     f: impl FnOnce() + Send + 'a,
 ) -> io::Result<()> {
+    if HAS_NO_THREADS.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     let f: Box<dyn FnOnce() + Send + 'a> = Box::new(f);
     // SAFETY: only the lifetime changes, and the caller promises to keep to the old one.
     let f: Box<dyn FnOnce() + Send> = unsafe { std::mem::transmute(f) };
@@ -190,6 +193,15 @@ pub(crate) unsafe fn spawn_unchecked<'a>(
 
 loom::lazy_static! {
     static ref SPAWNED: std::sync::Mutex<Vec<loom::thread::JoinHandle<()>>> = Default::default();
+}
+
+loom::lazy_static! {
+    static ref HAS_NO_THREADS: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+}
+
+/// From now on no thread starts by [`spawn_unchecked`].
+pub(crate) fn let_threads_run_out() {
+    HAS_NO_THREADS.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
 /// Waits for all threads from [`spawn_unchecked`] as loom does. What they use last goes away with the model's

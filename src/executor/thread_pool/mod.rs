@@ -33,6 +33,8 @@ pub use histogram::Times;
 pub(crate) use install::{
     Handed, Home, is_worker, join as fork_join_here, keeps_nothing_for_others,
 };
+#[cfg(loom)]
+pub(crate) use pool::let_keep_alive_pass;
 pub use scope::{Group, GroupBuilder, GroupError, Scope, ScopedFuture};
 pub use stateful::StatefulPool;
 pub use stats::Stats;

@@ -81,11 +81,9 @@ pub(super) struct State {
     pub(super) leaving: usize,
     /// Those of them that sleep in the middle of a task, and are replaced.
     pub(super) away: usize,
-    /// Of those that wait without a limit for tasks of this pool, what they sleep on.
-    pub(super) expecting: Vec<Sleep>,
-    /// Tasks that have not started and that a worker waits for that has no stack left to run them.
-    pub(super) stranded: Vec<Arc<dyn Job>>,
-    /// One of these is just being given up.
+    /// What those of them sleep on that wait without a limit for tasks of this pool, and for which: each until it wakes up.
+    pub(super) expecting: Vec<(Sleep, Option<Arc<dyn Job>>)>,
+    /// One of these tasks is just being given up.
     pub(super) gives_up: bool,
     /// Those whose task waits for the program's end, which therefore does not wait for them.
     aside: usize,
@@ -116,7 +114,6 @@ impl Pool {
                 leaving: 0,
                 away: 0,
                 expecting: Vec::new(),
-                stranded: Vec::new(),
                 gives_up: false,
                 aside: 0,
                 started: 0,
@@ -294,6 +291,8 @@ impl Pool {
         if self.crew.read().parked() > 0 {
             self.call_one();
         }
+        // And who has fallen asleep meanwhile took it for one that could help.
+        self.give_one_up_if_stuck();
         match is_deserted {
             true => Err(SubmitRefusal::Broken(
                 format!("cannot start a thread: {error}").into(),
@@ -329,17 +328,22 @@ impl Pool {
 
     /// The next task for a worker that searches; nothing if it is to go.
     pub(super) fn next(self: &Arc<Pool>, forker: &Forker) -> Option<Found> {
+        // One that must not go has no reason to look at the time again before it has had a task.
+        let mut stays = false;
         loop {
             let limit = match self.settings.keep_alive {
-                Some(time) => Limit::from(time),
-                None => Limit::none(),
+                Some(time) if !stays => keep_alive(time),
+                _ => Limit::none(),
             };
             match wait(&mut Idle::new(self, forker), &limit, Location::caller()) {
                 Ok(Next::Found(found)) => return Some(found),
                 Ok(Next::Gone) => return None,
                 // It has not been searching any more since it gave up.
                 Err(_) if self.goes_if(|state| state.workers > self.settings.least) => return None,
-                Err(_) => self.crew.begins_to_search(),
+                Err(_) => {
+                    stays = true;
+                    self.crew.begins_to_search();
+                }
             }
         }
     }
@@ -458,13 +462,14 @@ impl Pool {
         }
         let end = self.end_of(&mut state);
         drop(state);
-        if let Err(SubmitRefusal::Broken(why)) = hired {
-            for job in rest {
-                contain(|| {
+        for job in rest {
+            contain(|| {
+                if let Err(SubmitRefusal::Broken(why)) = &hired {
                     job.drop_with(TaskError::Broken(why.clone()));
-                });
+                }
                 self.counts_if_dropped(&*job);
-            }
+                drop(job);
+            });
         }
         self.tell(end);
     }
@@ -498,8 +503,10 @@ impl Pool {
         for job in dropped {
             contain(|| {
                 job.drop_with(why.clone());
+                self.counts_if_dropped(&*job);
+                // Its result may be the last that goes, and the others must not go with it.
+                drop(job);
             });
-            self.counts_if_dropped(&*job);
         }
     }
 
@@ -529,6 +536,26 @@ impl Pool {
             }
         }
     }
+}
+
+#[cfg(not(loom))]
+fn keep_alive(time: Duration) -> Limit<'static> {
+    Limit::from(time)
+}
+#[cfg(loom)]
+fn keep_alive(_time: Duration) -> Limit<'static> {
+    Limit::from(&*KEEP_ALIVE)
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref KEEP_ALIVE: crate::wait::Canceller = crate::wait::Canceller::timer();
+}
+
+/// In this execution of a model idle workers have stayed for as long as they are to.
+#[cfg(loom)]
+pub(crate) fn let_keep_alive_pass() {
+    KEEP_ALIVE.fire();
 }
 
 impl exit::pools::Pool for Pool {

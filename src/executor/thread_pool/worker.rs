@@ -346,18 +346,15 @@ impl Onlooker for Worker {
             .filter(|_| is_for_task && !is_limited);
         // A branch that is waited for has begun, and has a worker.
         let is_expecting = expected.is_some() || is_for_branch;
-        let sleep = is_expecting.then(|| Sleep(NonNull::from(decision)));
-        self.sleep.set(sleep);
+        let sleep = Sleep(NonNull::from(decision));
+        self.sleep.set(is_expecting.then_some(sleep));
         self.is_for_branch.set(is_for_branch);
         {
             let mut state = pool.state.lock();
             state.away += 1;
-            state.expecting.extend(sleep);
-            if let Some(job) = expected
-                && !job.is_claimed()
-            {
-                state.stranded.push(job);
-            }
+            state
+                .expecting
+                .extend(is_expecting.then_some((sleep, expected)));
             pool.set_room(&state);
         }
         pool.look_after_queue();
@@ -380,17 +377,15 @@ impl Onlooker for Worker {
         let mut state = pool.state.lock();
         state.away -= 1;
         state.is_refused = false;
-        if let Some(sleep) = self.sleep.take() {
-            state.expecting.retain(|other| *other != sleep);
-        }
-        // What has been started or has ended in the meantime strands nobody.
-        let settled: Vec<_> = state
-            .stranded
-            .extract_if(.., |job| job.is_claimed())
-            .collect();
+        // Its own alone: whoever waits has that task for longer, so nothing of the user's is dropped here, where a
+        // panic would meet a node in a line, nor later than what it borrows.
+        let own = self.sleep.take().and_then(|sleep| {
+            let at = (state.expecting.iter()).position(|(other, _)| *other == sleep)?;
+            Some(state.expecting.swap_remove(at))
+        });
         pool.set_room(&state);
         drop(state);
-        drop(settled);
+        drop(own);
     }
 }
 
@@ -412,21 +407,28 @@ impl Sleep {
 impl Pool {
     /// If all workers wait for tasks of this pool and there can be no more of them, ends a task that one of them waits for
     /// and that nobody could start any more.
-    fn give_one_up_if_stuck(&self) {
+    pub(super) fn give_one_up_if_stuck(&self) {
         let mut state = self.state.lock();
         // One at a time, so that no two are given up where one is enough: whoever does it looks again.
         while !state.gives_up {
             // One whose wait has ended, though it is not awake yet, will see to the others' tasks.
             let is_stuck = state.expecting.len() == state.workers
                 && !self.crew.read().has_room()
-                && !state.expecting.iter().any(|sleep| sleep.is_over());
-            let Some(job) = is_stuck.then(|| state.stranded.pop()).flatten() else {
+                && !state.expecting.iter().any(|(sleep, _)| sleep.is_over());
+            let stranded = || {
+                let mut jobs = state.expecting.iter().rev().flat_map(|(_, job)| job);
+                jobs.find(|job| !job.is_claimed())
+            };
+            let Some(job) = is_stuck.then(stranded).flatten() else {
                 return;
             };
+            let job = Arc::clone(job);
             state.gives_up = true;
             drop(state);
-            job.drop_with(TaskError::WouldDeadlock);
-            drop(job);
+            contain(|| {
+                job.drop_with(TaskError::WouldDeadlock);
+                drop(job);
+            });
             state = self.state.lock();
             state.gives_up = false;
         }
