@@ -84,7 +84,7 @@ impl Node {
         }
         children.extend(seen);
         let values = self.awaits.iter().map(|&at| children[at]);
-        let sum = values.fold(self.number, |sum, value| fold(sum, value));
+        let sum = values.fold(self.number, fold);
         (!self.panics).then_some(sum)
     }
 

@@ -200,7 +200,7 @@ impl<'s> Run<'s> {
             let news = match self.decision.watch(spin) {
                 Some(news) => news,
                 None => {
-                    let _asleep = asleep::tell(&SELECT, limit, &self.decision);
+                    let _asleep = asleep::tell(&SELECT, limit, self.decision);
                     self.decision.sleep(limit)
                 }
             };
