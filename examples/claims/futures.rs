@@ -2,7 +2,9 @@
 
 use crate::claim::{Claim, Line, Scale, Unit};
 use crate::machine::timed;
-use latchwork::executor::{TaskError, TaskFuture, ThreadPoolExecutor, as_completed};
+use latchwork::executor::{
+    ReturnWhen, TaskError, TaskFuture, ThreadPoolExecutor, as_completed, wait,
+};
 use latchwork::sync::Event;
 use latchwork::{CancelToken, GaveUp, Limit};
 use std::cmp::Reverse;
@@ -194,14 +196,13 @@ fn first_then_all(scale: &Scale) -> Vec<Line> {
     let (pauses, expected) = pauses(10, 5, scale);
     let pool = ThreadPoolExecutor::new(5);
     let futures: Vec<_> = pauses.iter().map(|&pause| sleeper(&pool, pause)).collect();
-    let mut ended = as_completed(futures, Limit::none());
-    let first = ended.next().expect("there are ten").expect("no limit");
+    let ended = wait(&futures, ReturnWhen::FirstCompleted, Limit::none());
     let first_seen = Instant::now();
-    let first_end = taken(first);
-    let others: Vec<_> = ended
-        .map(|future| taken(future.expect("no limit")))
-        .collect();
+    let first = ended.done[0];
+    wait(&futures, ReturnWhen::AllCompleted, Limit::none());
     let all_seen = Instant::now();
+    let mut others: Vec<_> = futures.into_iter().map(taken).collect();
+    let first_end = others.swap_remove(first);
 
     let last_end = others.iter().max().expect("nine are left");
     let is_first = others.iter().all(|end| *end >= first_end);

@@ -4,6 +4,8 @@ use crate::claim::{Claim, Line, Scale, Unit};
 use crate::cpu::{mapped, processes};
 use crate::machine::timed;
 use latchwork::executor::{Executor, ThreadPoolExecutor};
+use latchwork::parallel::{Jobs, parallel};
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::thread;
@@ -161,9 +163,34 @@ fn break_even(scale: &Scale) -> Vec<Line> {
 }
 
 /// Batches that find their own size: to be measured here as soon as latchwork has them.
-fn batches(_: &Scale) -> Vec<Line> {
-    vec![Line::absent(
-        "at most 4 batches, within twice the serial time",
-        "there is no loop that batches by itself yet",
-    )]
+fn batches(scale: &Scale) -> Vec<Line> {
+    let arrays: Vec<Vec<f64>> = (0..100)
+        .map(|row| {
+            (0..1000)
+                .map(|column| f64::from(row * column % 97))
+                .collect()
+        })
+        .collect();
+    let squares = |array: &Vec<f64>| array.iter().map(|x| x * x).sum::<f64>();
+    let (expected, alone) = timed(|| black_box(&arrays).iter().map(squares).collect::<Vec<_>>());
+    let batches = Cell::new(0);
+    let loop_ = || {
+        parallel(black_box(&arrays))
+            .jobs(Jobs::N(4))
+            .progress(|progress| batches.set(progress.batches))
+            .map(squares)
+            .collect()
+    };
+    let (results, took) = timed(loop_);
+    vec![
+        Line::holds("the same results", results.as_ref() == Ok(&expected)),
+        Line::at_most("batches", 4.0, batches.get() as f64, Unit::Count),
+        Line::time(
+            "100 arrays of 1,000, 4 jobs",
+            alone,
+            scale.enough(2.0 * alone.as_secs_f64()),
+            took,
+        )
+        .because("twice as long as one thread alone"),
+    ]
 }

@@ -3,9 +3,7 @@
 use crate::child::ask;
 use crate::claim::{Claim, Line, Scale, Unit};
 use crate::machine::{resident, timed};
-use futures::executor::block_on;
-use futures::stream::{FuturesUnordered, StreamExt};
-use latchwork::executor::{Executor, ProcessPoolExecutor, ThreadPoolExecutor};
+use latchwork::executor::{Executor, LocalExecutor, ProcessPoolExecutor, ThreadPoolExecutor};
 use latchwork::time::{sleep_async, sleep_until_async};
 use std::hint::black_box;
 use std::thread;
@@ -78,11 +76,12 @@ fn pages(scale: &Scale) -> Vec<Line> {
     };
     let on_threads = |workers| naps(|| ThreadPoolExecutor::new(workers), PAGES, each);
     let ((), alone) = timed(|| {
-        block_on(async {
-            let pages: FuturesUnordered<_> =
-                (0..PAGES).map(|_| sleep_async(millis(each))).collect();
-            assert_eq!(pages.count().await as u64, PAGES);
-        });
+        let executor = LocalExecutor::new();
+        let pages: Vec<_> = (0..PAGES)
+            .map(|_| executor.spawn(sleep_async(millis(each))))
+            .collect();
+        executor.join();
+        assert!(pages.iter().all(|page| page.is_done()));
     });
     vec![
         line("20 threads", 5, on_threads(20)),
@@ -152,23 +151,30 @@ fn sweep(scale: &Scale) -> Vec<Line> {
 /// So many tasks that sleep until one instant, in one thread: the seconds until all have ended, and the
 /// megabytes that are resident for them when all are asleep.
 ///
-/// By hand with the crate `futures`. When latchwork has an executor for one thread, this is the place for it.
 pub fn waiting(count: u64, millis: u64) -> [f64; 2] {
     let before = resident();
     let start = Instant::now();
     let until = start + Duration::from_millis(millis);
-    let resident = block_on(async {
-        let sleep = |number| async move {
+    let executor = LocalExecutor::new();
+    let sleep = |number| {
+        executor.spawn(async move {
             sleep_until_async(until).await;
             black_box(number)
-        };
-        let mut tasks: FuturesUnordered<_> = (0..count).map(sleep).collect();
-        // All of them have been polled, and so are asleep, before the first one is ready.
-        let first = tasks.next().await.expect("there are tasks");
-        let resident = resident() - before;
-        let sum = tasks.fold(first, async |sum, number| sum + number).await;
+        })
+    };
+    let tasks: Vec<_> = (0..count).map(sleep).collect();
+    let resident = executor.run(async {
+        let mut sum = 0;
+        let mut resident_then = 0.0;
+        for (number, task) in tasks.into_iter().enumerate() {
+            sum += task.await.expect("it does not panic");
+            // All of them have been polled, and so were asleep, before the first one was ready.
+            if number == 0 {
+                resident_then = resident() - before;
+            }
+        }
         assert_eq!(sum, count * (count - 1) / 2);
-        resident
+        resident_then
     });
     [start.elapsed().as_secs_f64(), resident]
 }

@@ -7,7 +7,7 @@ use crate::run::median;
 use crate::work::{mean, micros, nanos_a_call};
 use futures::stream::{FuturesUnordered, StreamExt};
 use latchwork::Limit;
-use latchwork::executor::TaskFuture;
+use latchwork::executor::{self, TaskFuture};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -119,10 +119,15 @@ pub fn join_next(pool: &TokioBlocking, mut set: JoinSet<u64>) -> u64 {
     })
 }
 
-/// All of ours, one after the other. This is the one place to change when there is something for
-/// all at once.
+/// All of ours, as one future.
 pub fn all(_: &Ours, futures: Vec<TaskFuture<u64>>) -> u64 {
-    futures.into_iter().map(taken).sum()
+    let results = executor::join_all(futures)
+        .result()
+        .expect("nobody cancels it");
+    results
+        .into_iter()
+        .map(|result| result.expect("the task does not panic"))
+        .sum()
 }
 
 pub fn join_all<P: Futures>(_: &P, futures: Vec<P::Future>) -> u64 {

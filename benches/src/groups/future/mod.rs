@@ -101,8 +101,14 @@ pub fn workloads(sample: Duration) -> Vec<Workload> {
 
 /// A promise that one thread makes, completes and takes the result of: nobody ever waits.
 fn promises(sample: Duration) -> Workload {
-    // Ours: `.ours(move || measures::promised(sample, ...))`, once a promise is public.
     Workload::new("promise, complete, result", &[Metric::time("ns/promise")])
+        .ours(move || {
+            measures::promised(sample, |value| {
+                let (promise, future) = latchwork::executor::promise();
+                promise.complete(value).expect("nobody has cancelled it");
+                future.result().expect("it was given")
+            })
+        })
         .peer("tokio oneshot", move || {
             measures::promised(sample, |value| {
                 let (sender, mut receiver) = tokio::sync::oneshot::channel();

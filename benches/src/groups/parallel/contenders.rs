@@ -2,7 +2,8 @@
 
 use super::WORKERS;
 use crate::groups::pool::task;
-use latchwork::executor::{Executor as _, TaskFuture, ThreadPoolExecutor};
+use latchwork::executor::ThreadPoolExecutor;
+use latchwork::parallel;
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::num::NonZero;
 use std::ops::Range;
@@ -24,62 +25,39 @@ pub trait Forks: 'static {
     fn fib(&self, n: u32, cutoff: u32) -> u64;
 }
 
-fn chunks(items: u64, count: u64) -> impl Iterator<Item = Range<u64>> {
-    let size = items.div_ceil(count).max(1);
-    (0..items)
-        .step_by(size as usize)
-        .map(move |start| start..(start + size).min(items))
-}
-
-/// Our loops, made of tasks that have a chunk each. These functions are the one place to change, and
-/// [`Forks`] the one to implement, when the pool can loop and fork over what it borrows.
 pub struct Ours(ThreadPoolExecutor);
-
-const CHUNKS: u64 = 16 * WORKERS as u64;
-
-fn map_chunk((items, steps): (Range<u64>, u32)) -> Vec<u64> {
-    items.map(|item| task(item, steps)).collect()
-}
-
-fn taken<R>(future: TaskFuture<R>) -> R {
-    future.result().expect("the task does not panic")
-}
 
 impl Loops for Ours {
     fn start() -> Self {
         Ours(ThreadPoolExecutor::new(WORKERS))
     }
     fn map(&self, items: u64, steps: u32) -> Vec<u64> {
-        let arguments = chunks(items, CHUNKS).map(|chunk| (chunk, steps));
-        let parts = self.0.map(map_chunk, arguments).expect("the pool is open");
-        let mut results = Vec::with_capacity(items as usize);
-        for part in parts {
-            results.extend(part.expect("the task does not panic"));
-        }
-        results
+        let map = || parallel::map_collect(0..items, |item| task(item, steps));
+        self.0.install(map)
     }
     fn sum(&self, numbers: &Arc<Vec<u64>>) -> u64 {
-        let sums: Vec<_> = chunks(numbers.len() as u64, CHUNKS)
-            .map(|chunk| {
-                let numbers = Arc::clone(numbers);
-                let sum = move || {
-                    let chunk = chunk.start as usize..chunk.end as usize;
-                    numbers[chunk].iter().sum::<u64>()
-                };
-                self.0.spawn(sum).expect("the pool is open")
-            })
-            .collect();
-        sums.into_iter().map(taken).sum()
+        let sum = || parallel::map_reduce(&numbers[..], |number| *number, || 0, |a, b| a + b);
+        self.0.install(sum)
     }
     fn for_each<F: Fn(u64) + Send + Sync + 'static>(&self, items: u64, body: Arc<F>) {
-        let done: Vec<_> = chunks(items, CHUNKS)
-            .map(|chunk| {
-                let body = Arc::clone(&body);
-                let work = move || chunk.for_each(|item| body(item));
-                self.0.spawn(work).expect("the pool is open")
-            })
-            .collect();
-        done.into_iter().for_each(taken);
+        self.0
+            .install(|| parallel::for_each(0..items, |item| body(item)));
+    }
+}
+
+impl Forks for Ours {
+    fn start() -> Self {
+        Ours(ThreadPoolExecutor::new(WORKERS))
+    }
+    fn fib(&self, n: u32, cutoff: u32) -> u64 {
+        fn fib(n: u32, cutoff: u32) -> u64 {
+            if n < 2 || n <= cutoff {
+                return fib_alone(n);
+            }
+            let (a, b) = parallel::join(|| fib(n - 1, cutoff), || fib(n - 2, cutoff));
+            a + b
+        }
+        self.0.install(|| fib(n, cutoff))
     }
 }
 
@@ -141,7 +119,10 @@ impl Loops for Halves {
         Halves
     }
     fn map(&self, items: u64, steps: u32) -> Vec<u64> {
-        in_halves(items, |half| map_chunk((half, steps))).concat()
+        in_halves(items, |half| {
+            half.map(|item| task(item, steps)).collect::<Vec<_>>()
+        })
+        .concat()
     }
     fn sum(&self, numbers: &Arc<Vec<u64>>) -> u64 {
         let half = |half: Range<u64>| {

@@ -78,8 +78,8 @@ fn forked(n: u32, cutoff: u32, sample: Duration) -> Workload {
         0 => format!("fib({n}), a fork at every level"),
         _ => format!("fib({n}), forks down to {cutoff}"),
     };
-    // Ours: `.ours(move || measures::fib::<Ours>(n, cutoff, sample))`, once it can fork.
     Workload::new(name, &[Metric::time("ms")])
+        .ours(move || measures::fib::<Ours>(n, cutoff, sample))
         .peer("rayon", move || measures::fib::<Rayon>(n, cutoff, sample))
         .limit("chili", move || measures::fib::<Chili>(n, cutoff, sample))
         .limit("alone", move || measures::fib::<Alone>(n, cutoff, sample))
