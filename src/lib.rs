@@ -78,6 +78,8 @@
 //! Without it the crate is the thread half alone.
 //!
 //! `signals` (Unix only): Ctrl-C and other signals as a [`CancelToken`].
+//!
+//! `tracing`: a span for each task of a thread pool. `progress`: an `indicatif` bar that counts results as they come.
 
 #![deny(missing_docs)]
 
