@@ -486,10 +486,19 @@ pub(crate) fn survey(mut see: impl FnMut(&super::waiter::Ticket, u32)) {
 /// The buckets that have ever been used.
 #[cfg(not(loom))]
 fn used() -> impl Iterator<Item = &'static Mutex<Bucket>> {
-    let known = *KNOWN.lock();
-    (0..LOT.len())
-        .filter(move |number| known[number / 64] >> (number % 64) & 1 == 1)
-        .map(|number| &LOT[number].bucket)
+    in_use(*KNOWN.lock())
+}
+
+/// Those whose bit is set. Most words have none.
+#[cfg(not(loom))]
+fn in_use(known: [u64; 1 << (BITS - 6)]) -> impl Iterator<Item = &'static Mutex<Bucket>> {
+    known.into_iter().enumerate().flat_map(|(at, mut word)| {
+        std::iter::from_fn(move || {
+            let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+            word &= word - 1;
+            Some(&LOT[64 * at + bit].bucket)
+        })
+    })
 }
 #[cfg(loom)]
 fn used() -> impl Iterator<Item = &'static Mutex<Bucket>> {
@@ -517,11 +526,7 @@ pub(crate) mod fork {
     /// The buckets that `hold` takes, while it holds the list of them.
     fn held() -> impl Iterator<Item = &'static Mutex<Bucket>> {
         // SAFETY: held by this thread, which does not change it meanwhile.
-        let known = unsafe { *KNOWN.get() };
-        known.into_iter().enumerate().flat_map(|(at, word)| {
-            let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
-            bits.map(move |bit| &LOT[64 * at + bit].bucket)
-        })
+        in_use(unsafe { *KNOWN.get() })
     }
 
     /// Takes out the waiters whose frames are nobody's any more: those of other threads than `this`, and
