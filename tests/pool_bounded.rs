@@ -266,3 +266,60 @@ fn the_bound_holds_under_load() {
         assert!(most.load(Ordering::Relaxed) <= 4, "{most:?}");
     });
 }
+
+/// Calls this when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// F31: a pool that is shut down while a task is given up for another one runs the rest, and refuses that one.
+#[test]
+fn a_shutdown_while_the_oldest_is_given_up_loses_nothing() {
+    watchdog(LIMIT, "a_shutdown_while_the_oldest", || {
+        let busy = busy(3, Rejection::DiscardOldest);
+        let pool = Arc::clone(&busy.pool);
+        let shuts = OnDrop(move || pool.shutdown(Shutdown::Drain));
+        let oldest = busy.pool.spawn(move || drop(shuts)).unwrap();
+        let others = [1, 2].map(|n| busy.pool.spawn(move || n).unwrap());
+        let refused = busy.pool.spawn(|| 3).unwrap_err();
+        assert_eq!(refused.reason, SubmitRefusal::ShutDown);
+        busy.gate.set();
+        assert_eq!(oldest.result(), Err(TaskError::Discarded));
+        assert_eq!(others.map(TaskFuture::result), [Ok(1), Ok(2)]);
+    });
+}
+
+/// F31: a task of a scope that stands before the oldest one of all others stays where it is run, whatever comes of those.
+#[test]
+fn a_task_of_a_scope_is_not_lost_when_the_oldest_is_given_up() {
+    watchdog(LIMIT, "a_task_of_a_scope_is_not_lost", || {
+        for shuts in [false, true] {
+            let busy = busy(1, Rejection::DiscardOldest);
+            let has_run = AtomicUsize::new(0);
+            busy.pool.scope(|s| {
+                s.spawn(|| has_run.store(1, Ordering::Relaxed));
+                let (pool, gate) = (Arc::clone(&busy.pool), Arc::clone(&busy.gate));
+                // While the scope's task is in nobody's hands all workers come to find nothing.
+                let waits = OnDrop(move || {
+                    if shuts {
+                        pool.shutdown(Shutdown::Drain);
+                    }
+                    gate.set();
+                    while pool.stats().idle < pool.stats().workers {
+                        thread::yield_now();
+                    }
+                    // Long enough for whoever has no task to fall asleep, or to go.
+                    thread::sleep(Duration::from_millis(20));
+                });
+                let oldest = busy.pool.spawn(move || drop(waits)).unwrap();
+                let _newer = busy.pool.spawn(|| ());
+                assert_eq!(oldest.result(), Err(TaskError::Discarded));
+            });
+            assert_eq!(has_run.load(Ordering::Relaxed), 1);
+        }
+    });
+}

@@ -271,3 +271,15 @@ fn a_system_that_gives_no_thread() {
     let ended: Result<(), TaskError> = none.spawn(|| ()).unwrap().result();
     assert_eq!(ended, Ok(()));
 }
+
+/// F39: any number of spare workers may be asked for.
+#[test]
+fn spare_workers_without_end() {
+    watchdog(LIMIT, "spare_workers_without_end", || {
+        let builder = ThreadPoolExecutor::builder().max_workers(1);
+        let pool = Arc::new(builder.spare_workers(usize::MAX).build());
+        let inner = Arc::clone(&pool);
+        let outer = pool.spawn(move || inner.spawn(|| 7).unwrap().result());
+        assert_eq!(outer.unwrap().result(), Ok(Ok(7)));
+    });
+}

@@ -368,3 +368,24 @@ fn a_scope_is_seen_in_the_wait_graph() {
         });
     });
 }
+
+/// F22: what a task spawns while the worker whose scope it is runs it, is waited for, too.
+#[test]
+fn a_task_that_the_waiting_worker_runs_spawns_into_the_scope() {
+    watchdog(LIMIT, "a_task_that_the_waiting_worker_runs", || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let inner = Arc::clone(&pool);
+        let ran = pool.spawn(move || {
+            let ran = AtomicUsize::new(0);
+            inner.scope(|s| {
+                s.spawn(|| {
+                    s.spawn(|| {
+                        ran.fetch_add(1, Ordering::Relaxed);
+                    });
+                });
+            });
+            ran.into_inner()
+        });
+        assert_eq!(ran.unwrap().result(), Ok(1));
+    });
+}

@@ -3,7 +3,7 @@
 mod common;
 
 use common::watchdog;
-use latchwork::executor::{Executor, Stats, TaskFuture, ThreadPoolExecutor};
+use latchwork::executor::{Executor, Rejection, Stats, TaskFuture, ThreadPoolExecutor};
 use latchwork::sync::Event;
 use latchwork::{Shutdown, time};
 use std::sync::Arc;
@@ -136,5 +136,38 @@ fn a_pool_measures_times() {
         // From here on it idles.
         thread::sleep(10 * nap);
         assert!(pool.stats().utilisation.unwrap() < busy);
+    });
+}
+
+/// N42, F31: what runs in its submitter is measured by its own pool, whoever the submitter is.
+#[test]
+fn a_task_in_its_submitter_is_measured_by_its_pool() {
+    watchdog(LIMIT, "a_task_in_its_submitter", || {
+        let bounded = ThreadPoolExecutor::builder()
+            .max_workers(1)
+            .queue_capacity(1, Rejection::CallerRuns)
+            .measure_times()
+            .build();
+        let other = ThreadPoolExecutor::builder()
+            .max_workers(1)
+            .measure_times()
+            .build();
+        let gate = Arc::new(Event::new());
+        let bounded = Arc::new(bounded);
+        let busy = occupy(&bounded, &gate);
+        let _waits = bounded.spawn(|| ()).unwrap();
+        let its = Arc::clone(&bounded);
+        let from_a_worker = other.spawn(move || its.spawn(|| 1).unwrap().result());
+        assert_eq!(from_a_worker.unwrap().result(), Ok(Ok(1)));
+        assert_eq!(bounded.spawn(|| 2).unwrap().result(), Ok(2));
+        gate.set();
+        drop(busy);
+        for (pool, done) in [(&*bounded, 4), (&other, 1)] {
+            pool.shutdown(Shutdown::Drain);
+            pool.join();
+            let stats = pool.stats();
+            let (waited, run) = (stats.wait_time.unwrap(), stats.run_time.unwrap());
+            assert_eq!((stats.done, waited.count, run.count), (done, done, done));
+        }
     });
 }

@@ -1,4 +1,4 @@
-//! Tasks that are brought to their end by hand: rows F4, F24, F79-F81.
+//! Tasks that are brought to their end by hand: rows F4, F24, F79-F81, F86.
 
 mod common;
 
@@ -134,4 +134,21 @@ fn an_executor_of_ones_own() {
     here.shutdown_within(Duration::ZERO).unwrap();
     let late = here.submit(|n: u8| n, 1).unwrap();
     assert_eq!(late.result(), Err(TaskError::Lost));
+}
+
+/// F86: a result whose drop panics does not save the others from being cancelled.
+#[test]
+fn what_nobody_needs_is_cancelled_also_behind_a_result_whose_drop_panics() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    let ((first, never), (second, has_ended), (third, fails)) = (promise(), promise(), promise());
+    let all = latchwork::executor::try_join_all([never, has_ended, fails]);
+    assert!(second.complete(Bomb).is_ok());
+    drop(third);
+    assert!(matches!(all.result(), Err(TaskError::Lost)));
+    assert!(first.is_cancelled());
 }

@@ -1,7 +1,7 @@
 //! The programs that end.
 
 use latchwork::debug;
-use latchwork::executor::ThreadPoolExecutor;
+use latchwork::executor::{Executor, ThreadPoolExecutor};
 use latchwork::exit::{self, Guard};
 use latchwork::queue::{DelayQueue, Delayed, Queue};
 use latchwork::sync::{Event, Lock, Semaphore};
@@ -238,6 +238,10 @@ fn pools_built_late() {
             }
             let accept = pools.iter().filter(|pool| pool.spawn(|| ()).is_ok());
             println!("{} pools accept", accept.count());
+            let joined =
+                |pool: &&ThreadPoolExecutor| pool.join_within(Duration::from_secs(1)).is_ok();
+            let is_all = pools.iter().take_while(joined).count() == pools.len();
+            println!("all have ended: {is_all}");
         });
         building.wait();
         exit::shutdown();

@@ -67,9 +67,13 @@ impl Step {
             Step::Ended(derived, number) => derived.ended(number, None),
             Step::CancelAll(tasks) => {
                 for task in tasks.into_iter().rev() {
-                    if !task.drop_with(TaskError::Cancelled) {
-                        task.ask_to_stop();
-                    }
+                    // Each by itself: its result may be the last that goes.
+                    contain(|| {
+                        if !task.drop_with(TaskError::Cancelled) {
+                            task.ask_to_stop();
+                        }
+                        drop(task);
+                    });
                 }
             }
         }

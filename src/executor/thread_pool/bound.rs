@@ -89,7 +89,11 @@ impl Bound {
 
     /// May a task wait?
     #[track_caller]
-    pub(super) fn admit(&self, pool: &Pool, asks: Asks<'_>) -> Result<Admission, SubmitRefusal> {
+    pub(super) fn admit(
+        &self,
+        pool: &Arc<Pool>,
+        asks: Asks<'_>,
+    ) -> Result<Admission, SubmitRefusal> {
         match self.places.try_acquire_owned() {
             Ok(place) => return Ok(Admission::Enter(Some(place))),
             Err(TryAcquireError::Closed) => return Err(pool.why_shut()),
@@ -105,10 +109,11 @@ impl Bound {
             (Asks::ByPolicy, Rejection::CallerRuns) => return Ok(Admission::RunHere),
             (Asks::ByPolicy, Rejection::DiscardNewest) => return Ok(Admission::GiveUp),
             (Asks::ByPolicy, Rejection::DiscardOldest) => {
-                return Ok(match self.take_from_oldest(pool) {
-                    Some(place) => Admission::Enter(Some(place)),
-                    None => Admission::GiveUp,
-                });
+                return match self.take_from_oldest(pool) {
+                    Ok(place) => Ok(Admission::Enter(Some(place))),
+                    Err(TryAcquireError::Closed) => Err(pool.why_shut()),
+                    Err(_) => Ok(Admission::GiveUp),
+                };
             }
         };
         if pool.is_mine() {
@@ -143,27 +148,34 @@ impl Bound {
         }
     }
 
-    /// Gives up the oldest until there is a place. None, if others take the places as they come.
-    fn take_from_oldest(&self, pool: &Pool) -> Option<Place> {
+    /// Gives up the oldest until there is a place.
+    ///
+    /// # Errors
+    ///
+    /// If others take the places as they come; if the pool is shut, and then no more is given up.
+    fn take_from_oldest(&self, pool: &Arc<Pool>) -> Result<Place, TryAcquireError> {
         // Scoped tasks have no place, and are not given up for one.
         let mut kept = Vec::new();
-        let mut place = None;
-        while place.is_none()
-            && let Some(oldest) = pool.queue.pop_least()
-        {
+        let place = loop {
+            let Some(oldest) = pool.queue.pop_least() else {
+                break self.places.try_acquire_owned();
+            };
             contain(|| {
                 oldest.drop_with(TaskError::Discarded);
+                match oldest.is_claimed() {
+                    // Its result may be the last that goes.
+                    true => pool.counts_if_dropped(&*oldest),
+                    false => kept.push(oldest),
+                }
             });
-            match oldest.is_claimed() {
-                true => pool.counts_if_dropped(&*oldest),
-                false => kept.push(oldest),
+            match self.places.try_acquire_owned() {
+                Ok(place) => break Ok(place),
+                Err(TryAcquireError::Closed) => break Err(TryAcquireError::Closed),
+                Err(_) => {}
             }
-            place = self.places.try_acquire_owned().ok();
-        }
-        for job in kept {
-            pool.queue.push(job);
-        }
-        place.or_else(|| self.places.try_acquire_owned().ok())
+        };
+        pool.put_back(kept);
+        place
     }
 }
 

@@ -5,8 +5,8 @@ use super::crew::MOST_WORKERS;
 use super::pool::{Pool, Settings};
 use super::start::Start;
 use super::{StatefulPool, ThreadPoolExecutor};
-use crate::exit;
 use crate::thread::{StackSizeError, stack_size};
+use crate::{Shutdown, exit};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -205,7 +205,8 @@ impl Builder {
         // Whole by now: the program's end does not find one that is still being made.
         let entered: Weak<Pool> = Arc::downgrade(&pool);
         if !exit::pools::enter(entered) {
-            pool.crew.shut();
+            // As the others have been: whoever joins it need not wait.
+            pool.shut_down(Shutdown::Drain);
         }
         ThreadPoolExecutor { pool }
     }

@@ -102,7 +102,7 @@ impl ThreadPoolExecutor {
     ///
     /// # Panics
     ///
-    /// If `max_workers` is 0.
+    /// If `max_workers` is 0, or more than 16,383.
     pub fn new(max_workers: usize) -> ThreadPoolExecutor {
         ThreadPoolExecutor::builder()
             .max_workers(max_workers)

@@ -85,6 +85,8 @@ pub(super) struct State {
     pub(super) expecting: Vec<(Sleep, Option<Arc<dyn Job>>)>,
     /// One of these tasks is just being given up.
     pub(super) gives_up: bool,
+    /// Whoever does that is to see whether there is another one.
+    pub(super) looks_again: bool,
     /// Those whose task waits for the program's end, which therefore does not wait for them.
     aside: usize,
     /// Workers started ever; the next one's number.
@@ -115,6 +117,7 @@ impl Pool {
                 away: 0,
                 expecting: Vec::new(),
                 gives_up: false,
+                looks_again: false,
                 aside: 0,
                 started: 0,
                 is_over: false,
@@ -313,7 +316,7 @@ impl Pool {
     }
 
     fn has_room(&self, state: &State) -> bool {
-        let limit = (state.most + self.settings.most_spare).min(MOST_WORKERS);
+        let limit = (state.most.saturating_add(self.settings.most_spare)).min(MOST_WORKERS);
         state.workers - state.away < state.most
             && state.workers < limit
             && !state.is_refused
@@ -364,6 +367,28 @@ impl Pool {
         {
             self.tidy(&why);
         }
+    }
+
+    /// Puts tasks into the queue again that were taken out of it and stay accepted. Workers may have found it empty
+    /// meanwhile, and sleep or have gone.
+    pub(super) fn put_back(self: &Arc<Pool>, jobs: Vec<Arc<dyn Job>>) {
+        if jobs.is_empty() {
+            return;
+        }
+        for job in &jobs {
+            self.queue.push(Arc::clone(job));
+        }
+        fence(Ordering::SeqCst);
+        if !self.crew.read().is_shut() {
+            return self.look_after_queue();
+        }
+        // As who is refused does: perhaps nobody else is there any more.
+        for job in jobs {
+            contain(|| {
+                job.run();
+            });
+        }
+        self.tidy(&self.why_shut());
     }
 
     /// The worker goes if `it_may`. It does not search any more.

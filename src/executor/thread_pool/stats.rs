@@ -157,8 +157,17 @@ impl Pool {
     pub(super) fn runs_here(&self, job: Arc<dyn Job>) {
         if self.is_mine() {
             worker::run_inside(job);
-        } else if job.run() {
-            self.state.lock().tallies.past.ran();
+            return;
+        }
+        let began = self.settings.measures.then(Moment::now);
+        if job.run() {
+            let took = began.map(|began| began.elapsed());
+            let state = self.state.lock();
+            state.tallies.past.ran();
+            if let Some(took) = took {
+                // It has not waited, and is no part of a worker's life.
+                state.tallies.past.took(Duration::ZERO, took, true);
+            }
         }
     }
 

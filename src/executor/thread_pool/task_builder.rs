@@ -215,7 +215,8 @@ impl<'p> TaskBuilder<'p> {
         let dress = Dress {
             name: self.name,
             context: self.context,
-            accepted: pool.settings.measures.then(Moment::now),
+            // What runs here is no worker's, unless this is one.
+            accepted: (pool.settings.measures && (!runs_here || pool.is_mine())).then(Moment::now),
             parent: Parent::here(pool),
             place,
         };

@@ -12,7 +12,7 @@
 
 use super::fork_join::{self, Forker};
 use super::idle::{Found, IDLE};
-use super::pool::Pool;
+use super::pool::{Pool, State};
 use super::scope;
 use super::start::{self, Start};
 use super::stats::{Tallies, WorkersTally};
@@ -24,6 +24,7 @@ use crate::wait::Kind;
 use crate::wait::asleep::{self, Onlooker};
 use crate::wait::decision::Decision;
 use std::cell::{Cell, RefCell};
+use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -283,8 +284,7 @@ impl Worker {
         let task: Arc<dyn Job + '_> = Arc::clone(task);
         // SAFETY: only the lifetime changes. Whoever waits has the task for longer than it is in here, and
         // once it has ended there is nothing in it that it had borrowed.
-        let task =
-            unsafe { std::mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
+        let task = unsafe { mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(task) };
         Expecting(self.expects.replace(Some(task)))
     }
 
@@ -409,28 +409,46 @@ impl Pool {
     /// and that nobody could start any more.
     pub(super) fn give_one_up_if_stuck(&self) {
         let mut state = self.state.lock();
-        // One at a time, so that no two are given up where one is enough: whoever does it looks again.
-        while !state.gives_up {
-            // One whose wait has ended, though it is not awake yet, will see to the others' tasks.
-            let is_stuck = state.expecting.len() == state.workers
-                && !self.crew.read().has_room()
-                && !state.expecting.iter().any(|(sleep, _)| sleep.is_over());
-            let stranded = || {
-                let mut jobs = state.expecting.iter().rev().flat_map(|(_, job)| job);
-                jobs.find(|job| !job.is_claimed())
-            };
-            let Some(job) = is_stuck.then(stranded).flatten() else {
-                return;
-            };
-            let job = Arc::clone(job);
-            state.gives_up = true;
-            drop(state);
-            contain(|| {
-                job.drop_with(TaskError::WouldDeadlock);
-                drop(job);
-            });
-            state = self.state.lock();
-            state.gives_up = false;
+        state.looks_again = true;
+        if state.gives_up {
+            return;
         }
+        // One at a time, so that no two are given up where one is enough: whoever does it looks again.
+        state.gives_up = true;
+        while mem::take(&mut state.looks_again) {
+            if !self.is_stuck(&state) {
+                continue;
+            }
+            let jobs: Vec<_> = (state.expecting.iter().rev())
+                .filter_map(|(_, job)| job.clone())
+                .collect();
+            drop(state);
+            // With nothing locked: a task that is made of others looks at them, and may be the last to let go of one.
+            let mut stranded = None;
+            contain(|| stranded = jobs.iter().find(|job| !job.is_claimed()));
+            if let Some(job) = stranded {
+                let is_stuck = {
+                    let mut state = self.state.lock();
+                    state.looks_again = true;
+                    self.is_stuck(&state)
+                };
+                if is_stuck {
+                    contain(|| {
+                        job.drop_with(TaskError::WouldDeadlock);
+                    });
+                }
+            }
+            jobs.into_iter().for_each(|job| contain(|| drop(job)));
+            state = self.state.lock();
+        }
+        state.gives_up = false;
+    }
+
+    /// Do all workers wait for tasks of this pool, without another one to come?
+    fn is_stuck(&self, state: &State) -> bool {
+        // One whose wait has ended, though it is not awake yet, will see to the others' tasks.
+        state.expecting.len() == state.workers
+            && !self.crew.read().has_room()
+            && !state.expecting.iter().any(|(sleep, _)| sleep.is_over())
     }
 }
