@@ -238,7 +238,8 @@ impl<T: Send, R: Send, F: Fn(T) -> R + Send + Sync> Shared<T, R, F> {
 
     /// After `stop`: returns when nobody else has anything of this any more.
     pub(super) fn wait_for_runners(self: &mut Arc<Self>) {
-        loop {
+        // Else there is nobody else.
+        while !self.home.is_left_behind() {
             let runner = self.work.lock().runners.pop();
             match runner {
                 Some(runner) => runner.end(),

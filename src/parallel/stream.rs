@@ -167,6 +167,10 @@ where
         if self.helps() && unsafe { self.shared.help() } {
             return Ok(self.shared.ended.try_get().ok());
         }
+        assert!(
+            !self.home.is_left_behind(),
+            "the items that others worked on were left behind when the process was forked"
+        );
         let Some(most) = self.settings.item_limit else {
             return match self.shared.ended.get_within(limit) {
                 Ok(ended) => Ok(Some(ended)),

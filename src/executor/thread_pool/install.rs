@@ -196,6 +196,11 @@ impl Home {
         worker::is_of(self.0.address())
     }
 
+    /// Has this process been forked from the one with the workers?
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.0.is_left_behind()
+    }
+
     /// Nothing if the pool does not take it.
     ///
     /// # Safety
