@@ -672,3 +672,99 @@ fn names_and_hooks_can_be_used_whatever_others_do_with_them() {
         drop(thread::take_panic_hook());
     });
 }
+
+/// A fork in the middle of a join, or of a loop: the child does what nobody had begun, and panics where it would have to
+/// wait for who did not come along.
+#[test]
+fn what_others_had_begun_is_left_behind() {
+    // The end of a child: a good one if it has panicked as it should.
+    let end = |outcome: Result<(), Box<dyn Any + Send>>| -> ! {
+        let panic = outcome.err();
+        let said = panic.and_then(|panic| panic.downcast_ref::<&str>().copied());
+        let is_good = said.is_some_and(|said| said.contains("left behind"));
+        // SAFETY: as in `in_child`.
+        unsafe { libc::_exit(i32::from(!is_good)) }
+    };
+    watchdog(LIMIT, "what_others_had_begun", move || {
+        let pool = ThreadPoolExecutor::new(2);
+        // Nobody has come to it.
+        let alone = ThreadPoolExecutor::new(1);
+        let child = alone.fork_join(
+            || {
+                in_child(|| {
+                    let both = latchwork::parallel::join(|| 1, || 2);
+                    assert_eq!(both, (1, 2));
+                    let squares = latchwork::parallel::map_collect(0..100, |n| n * n);
+                    assert_eq!(squares.len(), 100);
+                    use_everything();
+                })
+            },
+            || (),
+        );
+        child.0.unwrap();
+        // The other half has begun elsewhere.
+        let (begun, goes_on) = (Event::new(), Event::new());
+        let child = AtomicBool::new(false);
+        let mut ended = Ok(());
+        pool.install(|| {
+            let mut join = || {
+                latchwork::parallel::join(
+                    || {
+                        begun.wait();
+                        // SAFETY: as in `in_child`.
+                        match unsafe { libc::fork() } {
+                            0 => child.store(true, Ordering::Relaxed),
+                            pid => {
+                                ended = end_of(pid);
+                                goes_on.set();
+                            }
+                        }
+                    },
+                    || {
+                        begun.set();
+                        goes_on.wait();
+                    },
+                );
+            };
+            let joined = catch_unwind(AssertUnwindSafe(&mut join));
+            if child.load(Ordering::Relaxed) {
+                end(joined);
+            }
+        });
+        ended.unwrap();
+        // The caller's is the first item; what was begun elsewhere never comes.
+        let (begun, goes_on) = (Event::new(), Event::new());
+        let caller = std::thread::current().id();
+        let child = AtomicBool::new(false);
+        let ended = std::sync::Mutex::new(Ok(()));
+        let mut collect = || {
+            let job = latchwork::parallel::parallel(0..2)
+                .on(&pool)
+                .jobs(latchwork::parallel::Jobs::N(2))
+                .batch(latchwork::parallel::Batch::N(1));
+            let work = |_| {
+                if std::thread::current().id() != caller {
+                    begun.set();
+                    goes_on.wait();
+                    return;
+                }
+                begun.wait();
+                // SAFETY: as in `in_child`.
+                match unsafe { libc::fork() } {
+                    0 => child.store(true, Ordering::Relaxed),
+                    pid => {
+                        *ended.lock().unwrap() = end_of(pid);
+                        goes_on.set();
+                    }
+                }
+            };
+            job.map(work).collect().unwrap();
+        };
+        let collected = catch_unwind(AssertUnwindSafe(&mut collect));
+        if child.load(Ordering::Relaxed) {
+            end(collected);
+        }
+        collected.unwrap();
+        ended.into_inner().unwrap().unwrap();
+    });
+}

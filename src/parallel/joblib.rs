@@ -165,6 +165,10 @@ where
     /// # Errors
     ///
     /// The first error that came to pass, or, without [`fail_fast`](Parallel::fail_fast), that of the first item that has one.
+    ///
+    /// # Panics
+    ///
+    /// In a child of a fork, if there are items that others were working on: they did not come along.
     pub fn collect(self) -> Result<Vec<R>, ParallelError> {
         let fails_fast = self.settings.fails_fast;
         let mut first = None;

@@ -5,7 +5,7 @@
 //! are as many as jobs; a runner that has not begun holds one, too, and loses it to whoever cancels it.
 
 use crate::executor::{Handed, Home};
-use crate::panic::{Panicked, catch};
+use crate::panic::{Panicked, catch, contain};
 use crate::platform::yield_now;
 use crate::queue::Queue;
 use crate::sync::Lock;
@@ -188,16 +188,18 @@ impl<T: Send, R: Send, F: Fn(T) -> R + Send + Sync> Shared<T, R, F> {
         let size = batch.len();
         let start = Instant::now();
         let mut results = Vec::with_capacity(size);
-        for item in batch {
-            if self.is_over() {
-                break;
-            }
+        let mut items = batch.into_iter();
+        while !self.is_over()
+            && let Some(item) = items.next()
+        {
             let result = catch(|| (self.f)(item));
             if result.is_err() && self.fails_fast {
                 self.is_over.store(true, Ordering::Relaxed);
             }
             results.push(result);
         }
+        // The caller waits for what is told below, whatever these do as they are dropped.
+        contain(|| drop(items));
         if let Some(target) = self.target
             && results.len() == size
         {
@@ -222,21 +224,22 @@ impl<T: Send, R: Send, F: Fn(T) -> R + Send + Sync> Shared<T, R, F> {
         work.begun.iter().copied().min_by_key(|begun| begun.1)
     }
 
-    /// Nothing is begun any more; what waits is dropped.
+    /// Nothing is begun any more; what waits is dropped. Does not unwind: whoever calls this has then to wait.
     pub(super) fn stop(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         let (waiting, mut runners) = {
             let mut work = self.work.lock();
             (mem::take(&mut work.waiting), mem::take(&mut work.runners))
         };
-        drop(waiting);
+        contain(|| drop(waiting));
         runners.retain(|runner| !runner.cancel());
         self.work.lock().runners.append(&mut runners);
     }
 
     /// After `stop`: returns when nobody else has anything of this any more.
     pub(super) fn wait_for_runners(self: &mut Arc<Self>) {
-        loop {
+        // Else there is nobody else.
+        while !self.home.is_left_behind() {
             let runner = self.work.lock().runners.pop();
             match runner {
                 Some(runner) => runner.end(),

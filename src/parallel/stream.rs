@@ -38,6 +38,8 @@ where
     done: Ahead,
     ready: VecDeque<Done<R>>,
     spare: Vec<I::Item>,
+    /// A panic has been received.
+    has_failed: bool,
     /// Nothing comes any more.
     is_over: bool,
     /// Is it to wait for what runs, since that may have borrowed?
@@ -82,6 +84,7 @@ where
             done: Ahead::default(),
             ready: VecDeque::new(),
             spare: Vec::new(),
+            has_failed: false,
             is_over: false,
             borrows,
             batches: 0,
@@ -164,6 +167,10 @@ where
         if self.helps() && unsafe { self.shared.help() } {
             return Ok(self.shared.ended.try_get().ok());
         }
+        assert!(
+            !self.home.is_left_behind(),
+            "the items that others worked on were left behind when the process was forked"
+        );
         let Some(most) = self.settings.item_limit else {
             return match self.shared.ended.get_within(limit) {
                 Ok(ended) => Ok(Some(ended)),
@@ -206,12 +213,14 @@ where
 
     fn receive(&mut self, ended: Ended<R>) {
         self.batches += usize::from(!ended.results.is_empty());
+        self.has_failed |= ended.results.iter().any(Result::is_err);
         for (index, result) in (ended.first..).zip(ended.results) {
             let error = |panic: Panicked| ParallelError::Panicked { index, panic };
             self.done.add(index);
             self.ready.push_back((index, result.map_err(error)));
         }
-        if self.shared.is_over() {
+        // Others may have ended between the panic and its being told, without which there would be a gap and no error.
+        if self.has_failed && self.shared.is_over() {
             // What was begun is all that there will be; it is waited for by nobody but the drop.
             self.is_over = true;
             while let Ok(ended) = self.shared.ended.try_get() {

@@ -11,6 +11,7 @@ use crate::executor::task::{Call, Closure, Job, Outcome};
 use crate::panic::catch_all;
 use std::mem;
 use std::panic::Location;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 impl ThreadPoolExecutor {
@@ -90,11 +91,17 @@ where
     if worker::is_of(pool.address()) {
         return f();
     }
-    let mut f = Some(f);
-    let mut result = None;
+    let mut frame = (Some(f), None);
     if pool.check().is_ok() {
-        run_as_task(pool, || result = f.take().map(|f| catch_all(f)), place);
+        let lent = Lent(NonNull::from(&mut frame));
+        let work = move || {
+            // SAFETY: the caller waits for the end of this task, and touches it no more before that.
+            let (f, result) = unsafe { lent.reach() };
+            *result = f.take().map(|f| catch_all(f));
+        };
+        run_as_task(pool, work, place);
     }
+    let (f, result) = frame;
     match (result, f) {
         (Some(Ok(result)), _) => result,
         (Some(Err(caught)), _) => caught.resume(),
@@ -103,11 +110,28 @@ where
     }
 }
 
-/// Returns when it has run, or will not.
+/// What is in the caller's frame. Not a reference: a task that is dropped has ended before that, so whoever drops it may still
+/// have this when the frame is gone.
+struct Lent<T>(NonNull<T>);
+
+// SAFETY: whoever runs the task has what is in there for itself.
+unsafe impl<T: Send> Send for Lent<T> {}
+
+impl<T> Lent<T> {
+    /// # Safety
+    ///
+    /// The frame stands, and nobody else touches it.
+    unsafe fn reach<'f>(mut self) -> &'f mut T {
+        // SAFETY: by the caller's promise.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+/// Returns when it has run, or will not. If it will not, `f` may be dropped a moment later: it must not refer to a frame by then.
 fn run_as_task<F: FnOnce() + Send>(pool: &Arc<Pool>, f: F, place: &'static Location<'static>) {
     let task = Arc::new(Call::new(Closure(f), pool.address()));
     let job: Arc<dyn Job + '_> = Arc::clone(&task) as _;
-    // SAFETY: only the lifetime changes. What it borrows is gone from it when it has ended, which this function waits for.
+    // SAFETY: only the lifetime changes. It reaches into no frame after its end, which this function waits for.
     let job = unsafe { mem::transmute::<Arc<dyn Job + '_>, Arc<dyn Job + 'static>>(job) };
     if let Err(why) = pool.push(job) {
         let work = task.take_back();
@@ -170,6 +194,11 @@ impl Home {
 
     pub(crate) fn is_here(&self) -> bool {
         worker::is_of(self.0.address())
+    }
+
+    /// Has this process been forked from the one with the workers?
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.0.is_left_behind()
     }
 
     /// Nothing if the pool does not take it.

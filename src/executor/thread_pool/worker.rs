@@ -55,6 +55,8 @@ pub(super) struct Worker {
     /// What it has left in the pool's state for as long as it sleeps.
     sleep: Cell<Option<Sleep>>,
     is_for_branch: Cell<bool>,
+    /// It does not count as a worker any more: what it still does, as it drops what it had kept, nobody replaces.
+    has_gone: Cell<bool>,
 }
 
 /// Is this a worker of the pool with that address?
@@ -97,7 +99,10 @@ pub(crate) fn note_ran(pool: usize, has_succeeded: bool) {
 
 /// The calling worker goes: what it has done is of the past.
 pub(super) fn is_counted_out(tallies: &mut Tallies) {
-    with(|worker| tallies.leave(&worker.tally));
+    with(|worker| {
+        worker.has_gone.set(true);
+        tallies.leave(&worker.tally);
+    });
 }
 
 /// Runs a task of the calling worker's pool in the middle of another one, unless somebody has claimed it, and lets go of
@@ -204,6 +209,7 @@ pub(super) fn act<R>(pool: &Arc<Pool>, tally: WorkersTally, f: impl FnOnce(&Work
         is_lent: Cell::new(false),
         sleep: Cell::new(None),
         is_for_branch: Cell::new(false),
+        has_gone: Cell::new(false),
     };
     WORKER.with(|place| place.set(&worker));
     // SAFETY: it is dropped at the end of this function, which does not unwind.
@@ -336,7 +342,7 @@ impl Onlooker for Worker {
         let is_for_task = is_for_branch || is_awaited_by(kind) || scope::is_awaited_by(kind);
         self.forker.falls_asleep(pool);
         let is_replaced = is_for_task || pool.settings.replaces_all;
-        if !is_replaced || ptr::eq(kind, &IDLE) || pool.is_left_behind() {
+        if !is_replaced || ptr::eq(kind, &IDLE) || self.has_gone.get() || pool.is_left_behind() {
             return false;
         }
         let expected = self
