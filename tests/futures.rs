@@ -10,7 +10,7 @@ use latchwork::executor::{
 };
 use latchwork::sync::{Event, Lock};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -77,6 +77,39 @@ fn exception_waits_and_error_does_not() {
         let fine = ThreadPoolExecutor::new(1).spawn(|| 1).unwrap();
         assert_eq!(fine.exception(), None);
     });
+}
+
+/// F69: who cancels runs the callbacks, and whoever waits hears of it.
+#[test]
+fn cancelling_tells_everybody() {
+    watchdog(LIMIT, "cancelling_tells_everybody", || {
+        let (_promise, future) = promise::<u8>();
+        let (tell, told) = mpsc::channel();
+        future.on_done(move |end| {
+            tell.send((end.error().cloned(), thread::current().id()))
+                .unwrap();
+        });
+        thread::scope(|s| {
+            let waiter = parked(s, || future.get().cloned().map_err(TaskError::clone));
+            assert!(future.cancel());
+            assert_eq!(waiter.join().unwrap(), Err(TaskError::Cancelled));
+        });
+        let here = thread::current().id();
+        assert_eq!(told.try_recv(), Ok((Some(TaskError::Cancelled), here)));
+    });
+}
+
+/// F73: who gives up waiting cancels nothing, and a task that runs cannot be cancelled.
+#[test]
+fn giving_up_does_not_cancel() {
+    let (promise, future) = promise::<u8>();
+    let running = promise.start().unwrap();
+    let late = future.result_within(Duration::from_millis(1)).unwrap_err();
+    assert_eq!(late.why, GaveUp::TimedOut);
+    assert!(late.future.is_running() && !running.is_cancel_requested());
+    assert!(!late.future.cancel() && running.is_cancel_requested());
+    running.complete(1);
+    assert_eq!(late.future.result(), Ok(1));
 }
 
 /// F77: a callback that adds one, and one that cancels.
@@ -459,5 +492,34 @@ fn a_closure_waits_for_what_it_brings_about() {
         let outer = outer.map(|n| n + 1);
         one.complete(1).unwrap();
         assert_eq!(outer.result(), Ok(3));
+    });
+}
+
+/// F86: of a future that was awaited before, nothing can be made; that is an error, not a wait without end.
+#[test]
+fn what_was_awaited_before_ends_what_is_made_of_it() {
+    watchdog(LIMIT, "what_was_awaited_before", || {
+        let taken = || {
+            let (promise, mut future) = promise::<u8>();
+            promise.complete(1).unwrap();
+            assert_eq!(block_on(&mut future), Ok(1));
+            future
+        };
+        let (promise, future) = promise::<u8>();
+        let second = future.and_then(move |_| taken());
+        promise.complete(1).unwrap();
+        let ends = [
+            taken().map(drop),
+            second.map(drop),
+            taken().zip(taken()).map(drop),
+            join_all([taken()]).map(drop),
+            try_join_all([taken()]).map(drop),
+            race([taken()]).map(drop),
+            race_ok([taken()]).map(drop),
+        ];
+        for end in ends {
+            let end = end.result();
+            assert!(matches!(end, Err(TaskError::Panicked(_))), "{end:?}");
+        }
     });
 }

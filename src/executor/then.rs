@@ -149,7 +149,7 @@ where
             let Then {
                 source, function, ..
             } = plan;
-            derived.end_by(|| call(|| function(source.take())));
+            derived.end_by(|| aside(|| function(source.take())));
         }
     }
 }
