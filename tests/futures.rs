@@ -3,13 +3,15 @@
 mod common;
 
 use common::{block_on, parked, pending, ready, watchdog};
-use latchwork::GaveUp;
 use latchwork::executor::{
-    Failure, SharedFuture, TaskError, TaskFuture, TaskState, ThreadPoolExecutor, join_all, promise,
-    race, race_ok, try_join_all,
+    Failure, ReturnWhen, SharedFuture, TaskError, TaskFuture, TaskState, ThreadPoolExecutor,
+    as_completed, join_all, promise, race, race_ok, try_join_all, wait,
 };
-use latchwork::sync::{Event, Lock};
+use latchwork::sync::{Event, Latch, Lock};
+use latchwork::{GaveUp, Limit};
 use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -110,6 +112,40 @@ fn giving_up_does_not_cancel() {
     assert!(!late.future.cancel() && running.is_cancel_requested());
     running.complete(1);
     assert_eq!(late.future.result(), Ok(1));
+}
+
+/// F78: whoever waits is told before callbacks run, in whichever way it waits.
+#[test]
+fn callbacks_come_last() {
+    watchdog(LIMIT, "callbacks_come_last", || {
+        let (promise, mut future) = promise::<u8>();
+        let (waker, woken) = common::counting_waker();
+        assert!(common::poll(Pin::new(&mut future), &waker).is_pending());
+        let future = future.share();
+        let returned = Arc::new(Latch::new(3));
+        let after = Arc::clone(&returned);
+        future.on_done(move |_| {
+            assert_eq!(woken.load(Ordering::SeqCst), 1, "who awaits");
+            // Would wait for ever if one of those who wait were told after it.
+            after.wait();
+        });
+        thread::scope(|s| {
+            let _blocked = parked(s, || {
+                future.wait();
+                returned.count_down();
+            });
+            let _iterates = parked(s, || {
+                assert_eq!(as_completed([&future], Limit::none()).count(), 1);
+                returned.count_down();
+            });
+            let _waits = parked(s, || {
+                wait([&future], ReturnWhen::FirstCompleted, Limit::none());
+                returned.count_down();
+            });
+            promise.complete(1).unwrap();
+        });
+        assert!(returned.try_wait());
+    });
 }
 
 /// F77: a callback that adds one, and one that cancels.
