@@ -559,3 +559,33 @@ fn what_was_awaited_before_ends_what_is_made_of_it() {
         }
     });
 }
+
+/// F86: what nobody needs any more is cancelled from the end, so that none starts because one before it was cancelled.
+#[test]
+fn the_last_is_cancelled_first() {
+    let order = Arc::new(Lock::new(Vec::new()));
+    let (_promises, futures): (Vec<_>, Vec<_>) = (0..3).map(|_| promise::<u8>()).unzip();
+    for (number, future) in futures.iter().enumerate() {
+        let log = Arc::clone(&order);
+        future.on_done(move |_| log.lock().push(number));
+    }
+    assert!(join_all(futures).cancel());
+    assert_eq!(*order.lock(), [2, 1, 0]);
+}
+
+/// F86: cancelled by its own closure, it cancels what that has brought about.
+#[test]
+fn a_closure_that_cancels_what_it_is_part_of() {
+    let ((first, future), (second, inner)) = (promise::<u8>(), promise::<u8>());
+    let whole = Arc::new(Lock::new(None::<SharedFuture<u8>>));
+    let inside = Arc::clone(&whole);
+    let chained = future.and_then(move |_| {
+        assert!(inside.lock().take().unwrap().cancel());
+        inner
+    });
+    let chained = chained.share();
+    *whole.lock() = Some(chained.clone());
+    first.complete(1).unwrap();
+    assert_eq!(chained.result(), Err(TaskError::Cancelled));
+    assert_eq!(second.complete(2), Err(2));
+}
