@@ -355,3 +355,26 @@ proptest! {
         prop_assert_eq!(remaining, left);
     }
 }
+
+/// One that is pushed into the place of another is run by the worker that iterates, as all of them.
+#[test]
+fn what_is_pushed_later_is_run_here() {
+    watchdog(LIMIT, "what_is_pushed_later", || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let inside = Arc::clone(&pool);
+        let task = pool.spawn(move || {
+            let spawn = || inside.spawn(|| thread::current().id()).unwrap();
+            let mut completed = as_completed([spawn(), spawn()], Limit::none());
+            let mut threads = Vec::new();
+            while let Some(future) = completed.next() {
+                threads.push(future.unwrap().result().unwrap());
+                if threads.len() == 2 {
+                    completed.extend([spawn(), spawn()]);
+                }
+            }
+            let here = thread::current().id();
+            threads.iter().filter(|id| **id == here).count()
+        });
+        assert_eq!(task.unwrap().result(), Ok(4));
+    });
+}

@@ -10,11 +10,13 @@ mod common;
 
 use common::{block_on, pending, until_parked, watchdog};
 use latchwork::debug::{self, OnDeadlock};
-use latchwork::executor::{Executor, SubmitRefusal, TaskError, ThreadPoolExecutor};
+use latchwork::executor::{
+    Executor, SubmitRefusal, TaskError, ThreadPoolExecutor, as_completed, promise,
+};
 use latchwork::queue::{DelayQueue, Delayed, PriorityQueue, Queue};
 use latchwork::sync::{Barrier, Condition, Event, Lock, RLock, RwLock, Semaphore};
 use latchwork::time::{Timer, TimerError, sleep_async};
-use latchwork::{CancelToken, GaveUp, Shutdown, thread};
+use latchwork::{CancelToken, GaveUp, Limit, Shutdown, thread};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -559,6 +561,23 @@ fn a_pool_refuses_in_the_child_and_its_tasks_are_lost() {
         let next = pool.spawn(|| 2).unwrap();
         forked.result().unwrap().unwrap();
         assert_eq!(next.result(), Ok(2));
+    });
+}
+
+/// What was to be awaited one after the other when the process forked ends in the child, too.
+#[test]
+fn who_awaits_the_parents_tasks_hears_that_they_are_lost() {
+    watchdog(LIMIT, "who_awaits_the_parents", || {
+        let (_promises, futures): (Vec<_>, Vec<_>) =
+            [promise::<u8>(), promise()].into_iter().unzip();
+        let mut completed = as_completed(futures, Limit::none());
+        let child = || {
+            let first = block_on(completed.next_async()).unwrap().unwrap();
+            assert_eq!(first.result(), Err(TaskError::Lost));
+            let second = completed.next().unwrap().unwrap();
+            assert_eq!(second.result(), Err(TaskError::Lost));
+        };
+        in_child(child).unwrap();
     });
 }
 

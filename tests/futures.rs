@@ -3,14 +3,16 @@
 mod common;
 
 use common::{block_on, parked, pending, ready, watchdog};
-use latchwork::GaveUp;
 use latchwork::executor::{
-    Failure, SharedFuture, TaskError, TaskFuture, TaskState, ThreadPoolExecutor, join_all, promise,
-    race, race_ok, try_join_all,
+    Failure, ReturnWhen, SharedFuture, TaskError, TaskFuture, TaskState, ThreadPoolExecutor,
+    as_completed, join_all, promise, race, race_ok, try_join_all, wait,
 };
-use latchwork::sync::{Event, Lock};
+use latchwork::sync::{Event, Latch, Lock};
+use latchwork::{GaveUp, Limit};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -76,6 +78,73 @@ fn exception_waits_and_error_does_not() {
         assert_eq!(future.error(), Some(&TaskError::Lost));
         let fine = ThreadPoolExecutor::new(1).spawn(|| 1).unwrap();
         assert_eq!(fine.exception(), None);
+    });
+}
+
+/// F69: who cancels runs the callbacks, and whoever waits hears of it.
+#[test]
+fn cancelling_tells_everybody() {
+    watchdog(LIMIT, "cancelling_tells_everybody", || {
+        let (_promise, future) = promise::<u8>();
+        let (tell, told) = mpsc::channel();
+        future.on_done(move |end| {
+            tell.send((end.error().cloned(), thread::current().id()))
+                .unwrap();
+        });
+        thread::scope(|s| {
+            let waiter = parked(s, || future.get().cloned().map_err(TaskError::clone));
+            assert!(future.cancel());
+            assert_eq!(waiter.join().unwrap(), Err(TaskError::Cancelled));
+        });
+        let here = thread::current().id();
+        assert_eq!(told.try_recv(), Ok((Some(TaskError::Cancelled), here)));
+    });
+}
+
+/// F73: who gives up waiting cancels nothing, and a task that runs cannot be cancelled.
+#[test]
+fn giving_up_does_not_cancel() {
+    let (promise, future) = promise::<u8>();
+    let running = promise.start().unwrap();
+    let late = future.result_within(Duration::from_millis(1)).unwrap_err();
+    assert_eq!(late.why, GaveUp::TimedOut);
+    assert!(late.future.is_running() && !running.is_cancel_requested());
+    assert!(!late.future.cancel() && running.is_cancel_requested());
+    running.complete(1);
+    assert_eq!(late.future.result(), Ok(1));
+}
+
+/// F78: whoever waits is told before callbacks run, in whichever way it waits.
+#[test]
+fn callbacks_come_last() {
+    watchdog(LIMIT, "callbacks_come_last", || {
+        let (promise, mut future) = promise::<u8>();
+        let (waker, woken) = common::counting_waker();
+        assert!(common::poll(Pin::new(&mut future), &waker).is_pending());
+        let future = future.share();
+        let returned = Arc::new(Latch::new(3));
+        let after = Arc::clone(&returned);
+        future.on_done(move |_| {
+            assert_eq!(woken.load(Ordering::SeqCst), 1, "who awaits");
+            // Would wait for ever if one of those who wait were told after it.
+            after.wait();
+        });
+        thread::scope(|s| {
+            let _blocked = parked(s, || {
+                future.wait();
+                returned.count_down();
+            });
+            let _iterates = parked(s, || {
+                assert_eq!(as_completed([&future], Limit::none()).count(), 1);
+                returned.count_down();
+            });
+            let _waits = parked(s, || {
+                wait([&future], ReturnWhen::FirstCompleted, Limit::none());
+                returned.count_down();
+            });
+            promise.complete(1).unwrap();
+        });
+        assert!(returned.try_wait());
     });
 }
 
@@ -460,4 +529,63 @@ fn a_closure_waits_for_what_it_brings_about() {
         one.complete(1).unwrap();
         assert_eq!(outer.result(), Ok(3));
     });
+}
+
+/// F86: of a future that was awaited before, nothing can be made; that is an error, not a wait without end.
+#[test]
+fn what_was_awaited_before_ends_what_is_made_of_it() {
+    watchdog(LIMIT, "what_was_awaited_before", || {
+        let taken = || {
+            let (promise, mut future) = promise::<u8>();
+            promise.complete(1).unwrap();
+            assert_eq!(block_on(&mut future), Ok(1));
+            future
+        };
+        let (promise, future) = promise::<u8>();
+        let second = future.and_then(move |_| taken());
+        promise.complete(1).unwrap();
+        let ends = [
+            taken().map(drop),
+            second.map(drop),
+            taken().zip(taken()).map(drop),
+            join_all([taken()]).map(drop),
+            try_join_all([taken()]).map(drop),
+            race([taken()]).map(drop),
+            race_ok([taken()]).map(drop),
+        ];
+        for end in ends {
+            let end = end.result();
+            assert!(matches!(end, Err(TaskError::Panicked(_))), "{end:?}");
+        }
+    });
+}
+
+/// F86: what nobody needs any more is cancelled from the end, so that none starts because one before it was cancelled.
+#[test]
+fn the_last_is_cancelled_first() {
+    let order = Arc::new(Lock::new(Vec::new()));
+    let (_promises, futures): (Vec<_>, Vec<_>) = (0..3).map(|_| promise::<u8>()).unzip();
+    for (number, future) in futures.iter().enumerate() {
+        let log = Arc::clone(&order);
+        future.on_done(move |_| log.lock().push(number));
+    }
+    assert!(join_all(futures).cancel());
+    assert_eq!(*order.lock(), [2, 1, 0]);
+}
+
+/// F86: cancelled by its own closure, it cancels what that has brought about.
+#[test]
+fn a_closure_that_cancels_what_it_is_part_of() {
+    let ((first, future), (second, inner)) = (promise::<u8>(), promise::<u8>());
+    let whole = Arc::new(Lock::new(None::<SharedFuture<u8>>));
+    let inside = Arc::clone(&whole);
+    let chained = future.and_then(move |_| {
+        assert!(inside.lock().take().unwrap().cancel());
+        inner
+    });
+    let chained = chained.share();
+    *whole.lock() = Some(chained.clone());
+    first.complete(1).unwrap();
+    assert_eq!(chained.result(), Err(TaskError::Cancelled));
+    assert_eq!(second.complete(2), Err(2));
 }

@@ -75,6 +75,7 @@ fn submit_takes_functions_and_closures_that_capture_nothing() {
     assert_eq!(Executor::submit(&pool, double, 5).unwrap().result(), Ok(10));
 }
 
+/// F27, F29: and their names.
 #[test]
 fn threads_start_on_demand_idle_ones_are_reused_and_all_are_named() {
     watchdog(LIMIT, "threads_start_on_demand", || {
@@ -122,6 +123,7 @@ fn tasks_start_in_order() {
     });
 }
 
+/// F33: a panic ends its task, not its worker.
 #[test]
 fn a_panic_is_data_and_the_worker_goes_on() {
     let pool = ThreadPoolExecutor::new(1);
@@ -144,6 +146,7 @@ fn a_panic_is_data_and_the_worker_goes_on() {
     );
 }
 
+/// F34: nothing that a task had is kept until the next one.
 #[test]
 fn what_a_task_captured_is_gone_when_its_result_is_there() {
     let pool = ThreadPoolExecutor::new(1);
@@ -177,6 +180,7 @@ fn cancelling_what_has_not_started() {
     });
 }
 
+/// F74, F75: also one that is added afterwards.
 #[test]
 fn callbacks_run_once_in_order_also_after_one_that_panics() {
     watchdog(LIMIT, "callbacks_run_once", || {
@@ -482,6 +486,7 @@ fn the_waker_of_the_last_poll_is_woken() {
     });
 }
 
+/// F78: on a worker.
 #[test]
 fn those_who_wait_are_woken_before_callbacks_run() {
     watchdog(LIMIT, "those_who_wait_are_woken", || {

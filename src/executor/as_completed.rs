@@ -165,7 +165,11 @@ impl<F: Waitable> AsCompleted<F> {
             if self.is_at_end() {
                 return None;
             }
-            let popped = match self.arrivals.pop() {
+            let first = self.arrivals.pop();
+            if first.is_none() {
+                self.look_behind();
+            }
+            let popped = match first {
                 Some(slot) => Ok(slot),
                 None if self.limit.borrowed().is_none() => Ok(self.arrivals.pop_async(place).await),
                 None => timeout(self.limit.borrowed(), self.arrivals.pop_async(place)).await,
@@ -218,15 +222,19 @@ impl<F: Waitable> AsCompleted<F> {
             let from = self.slots[self.first_pending..].iter().flatten();
             expecting = help_one(from.map(|(_, future)| future.job()));
         }
+        self.look_behind();
+        let popped = self.arrivals.pop_within(&limit, place);
+        drop(expecting);
+        popped
+    }
+
+    /// In a forked child, what the parent was to run ends as it is looked at.
+    fn look_behind(&self) {
         if forked::is_child() {
-            // What the parent was to run ends as it is looked at.
             self.slots.iter().flatten().for_each(|(_, future)| {
                 future.is_done();
             });
         }
-        let popped = self.arrivals.pop_within(&limit, place);
-        drop(expecting);
-        popped
     }
 
     fn give(&mut self, popped: Result<usize, GaveUp>) -> Result<(usize, F), Unfinished> {

@@ -69,6 +69,10 @@ impl<R> TaskFuture<R> {
     /// # Errors
     ///
     /// Why there is no result.
+    ///
+    /// # Panics
+    ///
+    /// If the future has been awaited to its end before.
     #[track_caller]
     pub fn result(self) -> Result<R, TaskError> {
         if !self.core().is_done() {
@@ -82,6 +86,10 @@ impl<R> TaskFuture<R> {
     /// # Errors
     ///
     /// The future, when the task has not ended.
+    ///
+    /// # Panics
+    ///
+    /// As [`result`](TaskFuture::result).
     pub fn try_result(self) -> Result<Result<R, TaskError>, TaskFuture<R>> {
         if !self.is_done() {
             return Err(self);
@@ -95,6 +103,10 @@ impl<R> TaskFuture<R> {
     /// # Errors
     ///
     /// [`NotDone`], with the future and why it gave up.
+    ///
+    /// # Panics
+    ///
+    /// As [`result`](TaskFuture::result).
     #[track_caller]
     #[doc(alias = "result_timeout")]
     pub fn result_within<'l>(

@@ -39,6 +39,8 @@ pub struct Map<R> {
 enum Part<R> {
     One(TaskFuture<R>),
     Chunk(TaskFuture<Vec<CallEnd<R>>>, usize),
+    /// What was not accepted: each of its items has this error.
+    Refused(TaskError, usize),
 }
 
 impl<R> Part<R> {
@@ -46,6 +48,7 @@ impl<R> Part<R> {
         match self {
             Part::One(future) => future.cancel(),
             Part::Chunk(future, _) => future.cancel(),
+            Part::Refused(..) => false,
         };
     }
 }
@@ -71,6 +74,11 @@ impl<R> Map<R> {
         self.left += len;
     }
 
+    pub(super) fn push_refused(&mut self, why: TaskError, len: usize) {
+        self.tasks.push_back(Part::Refused(why, len));
+        self.left += len;
+    }
+
     /// Calls `f` with the number of items of each task when it has ended.
     #[cfg(feature = "progress")]
     pub(super) fn on_each_end(&self, f: impl Fn(usize) + Clone + Send + 'static) {
@@ -82,6 +90,7 @@ impl<R> Map<R> {
                     let len = *len;
                     future.on_done(move |_| f(len));
                 }
+                Part::Refused(_, len) => f(*len),
             }
         }
     }
@@ -122,8 +131,13 @@ impl<R> Map<R> {
         first
     }
 
+    #[track_caller]
     fn wait_for(&mut self, part: Part<R>) -> Result<R, TaskError> {
         let late = match part {
+            Part::Refused(why, len) => {
+                self.unpacked.extend((1..len).map(|_| Err(why.clone())));
+                return Err(why);
+            }
             Part::One(future) => match future.result_within(self.limit.borrowed()) {
                 Ok(result) => return result,
                 Err(late) => {
@@ -163,6 +177,7 @@ impl<R> Map<R> {
 impl<R> Iterator for Map<R> {
     type Item = Result<R, TaskError>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Result<R, TaskError>> {
         let result = match self.unpacked.pop_front() {
             Some(result) => result,

@@ -122,27 +122,28 @@ impl<'e, E: Executor + ?Sized, A: Portable, R: Portable> MapBuilder<'e, E, A, R>
                 let all: Vec<_> = items.collect();
                 let size = fitting(all.len());
                 let mut items = all.into_iter();
-                while self.submit(&mut map, &mut items, size)? > 0 {}
+                while self.submit(&mut map, &mut items, size).map_err(whole)? > 0 {}
                 return Ok(map);
             }
             chunk => chunk.size(0),
         };
-        while self.submit(&mut map, &mut items, size)? > 0 {}
+        while self.submit(&mut map, &mut items, size).map_err(whole)? > 0 {}
         Ok(map)
     }
 
-    /// Submits the next item, or chunk; says how many items these were.
+    /// Submits the next item, or chunk; says how many items these were, also if they are not accepted.
     fn submit(
         &self,
         map: &mut Map<R>,
         items: &mut impl Iterator<Item = A>,
         size: usize,
-    ) -> Result<usize, SubmitError<A>> {
+    ) -> Result<usize, (SubmitError<A>, usize)> {
         if let Chunk::None = self.chunk {
             let Some(item) = items.next() else {
                 return Ok(0);
             };
-            map.push(self.executor.submit(self.function, item)?);
+            let submitted = self.executor.submit(self.function, item);
+            map.push(submitted.map_err(|refused| (refused, 1))?);
             return Ok(1);
         }
         let chunk: Vec<A> = items.take(size).collect();
@@ -154,11 +155,17 @@ impl<'e, E: Executor + ?Sized, A: Portable, R: Portable> MapBuilder<'e, E, A, R>
         let submitted = self.executor.submit(run_chunk::<A, R>, call);
         let future = submitted.map_err(|refused| {
             let first = refused.value.1.into_iter().next();
-            SubmitError::new(first.expect("it is not empty"), refused.reason)
+            let first = first.expect("it is not empty");
+            (SubmitError::new(first, refused.reason), len)
         })?;
         map.push_chunk(future, len);
         Ok(len)
     }
+}
+
+/// What a map as a whole says of items that are not accepted.
+fn whole<A>((refused, _items): (SubmitError<A>, usize)) -> SubmitError<A> {
+    refused
 }
 
 impl<E: ?Sized, A, R> fmt::Debug for MapBuilder<'_, E, A, R> {
@@ -180,7 +187,8 @@ pub struct Buffered<'e, E: ?Sized, A, R> {
 impl<'e, E: Executor + ?Sized, A: Portable, R: Portable> Buffered<'e, E, A, R> {
     /// Submits a bufferful of items.
     ///
-    /// Of an item that is not accepted because it cannot be encoded, the error is that item's. If none are accepted any
+    /// Of an item that is not accepted because it cannot be encoded, the error is that item's, or that of all items of its
+    /// chunk, and the iteration goes on. If none are accepted any
     /// more, the iteration ends with that error as an item, after the results of those that were, and
     /// [`BufferedMap::refused`] has the item.
     pub fn over<I: IntoIterator<Item = A>>(
@@ -240,7 +248,12 @@ where
             match self.builder.submit(&mut self.map, source, self.size) {
                 Ok(0) => self.source = None,
                 Ok(_) => {}
-                Err(refused) => self.refused = Some((refused, false)),
+                Err((refused, items)) => match refused.reason {
+                    SubmitRefusal::Encode(why) => {
+                        self.map.push_refused(TaskError::Encode(why), items);
+                    }
+                    _ => self.refused = Some((refused, false)),
+                },
             }
         }
     }
@@ -257,7 +270,6 @@ where
             return None;
         }
         let error = match &refused.reason {
-            SubmitRefusal::Encode(why) => TaskError::Encode(why.clone()),
             SubmitRefusal::Broken(why) => TaskError::Broken(why.clone()),
             other => TaskError::Broken(other.to_string().into()),
         };
@@ -280,6 +292,7 @@ where
 {
     type Item = Result<R, TaskError>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Result<R, TaskError>> {
         let result = match self.map.next() {
             Some(result) => result,

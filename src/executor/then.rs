@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Each of these takes the future and gives another one, of a task that ends when this one has. No thread waits for
 /// that: the closure runs in the thread that ends the task, after its callbacks, or at once, here, if it has ended. So it
 /// should be short, and longer work be [given to a pool](TaskFuture::and_then). A panic in it is the derived future's
-/// [`TaskError::Panicked`]. A source that has no result passes its error on, and no closure runs.
+/// [`TaskError::Panicked`], and so is a source that was awaited to its end before. A source that has no result passes its error on, and no closure runs.
 ///
 /// Cancelling a derived future also cancels what it is made of, unless that has started. Dropping it cancels nothing, and the
 /// closure runs all the same. A chain of them, however long, ends without a call inside a call.
@@ -149,7 +149,7 @@ where
             let Then {
                 source, function, ..
             } = plan;
-            derived.end_by(|| call(|| function(source.take())));
+            derived.end_by(|| aside(|| function(source.take())));
         }
     }
 }

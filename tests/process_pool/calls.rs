@@ -143,6 +143,31 @@ fn an_argument_that_cannot_be_encoded_comes_back_at_once() {
     });
 }
 
+/// F18, F48: it costs the item, or its chunk, and no others.
+#[test]
+fn a_buffered_map_goes_on_after_an_argument_that_cannot_be_encoded() {
+    guarded(|| {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let items = || [Awkward::Fine, Awkward::Secret, Awkward::Fine];
+        let are_fine = |chunk: usize| {
+            let map = pool.map_with(|_: Awkward| ()).chunk(chunk);
+            let mut mapped = map.buffer(2).over(items());
+            let ends: Vec<_> = mapped.by_ref().collect();
+            assert!(mapped.refused().is_none());
+            let is_fine = |end| match end {
+                Ok(()) => true,
+                Err(TaskError::Encode(_)) => false,
+                other => panic!("{other:?}"),
+            };
+            ends.into_iter().map(is_fine).collect::<Vec<_>>()
+        };
+        assert_eq!(are_fine(1), [true, false, true]);
+        assert_eq!(are_fine(2), [false, false, true]);
+        let mapped = pool.map_with(|_: Awkward| ()).buffer(1).over(items());
+        assert_eq!(mapped.filter(Result::is_ok).count(), 2);
+    });
+}
+
 #[test]
 fn what_cannot_be_encoded_or_decoded_on_the_way_fails_its_task_alone() {
     guarded(|| {

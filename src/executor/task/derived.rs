@@ -6,7 +6,7 @@
 
 use super::{Core, Job, Outcome, Step, Watch, aside, relay};
 use crate::executor::TaskError;
-use crate::panic::report;
+use crate::panic::{catch, report};
 use crate::platform::Mutex;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -51,11 +51,17 @@ impl<P: Plan> Derived<P> {
         self.plan.lock().take()
     }
 
-    /// Ends it by what `result` does here, unless it has been cancelled.
+    /// Ends it by what `result` does here, unless it has been cancelled. A panic is its end, too: a source may have been
+    /// awaited before, and then there is nothing to be taken out of it.
     pub(crate) fn end_by(&self, result: impl FnOnce() -> Result<P::Output, TaskError>) {
-        if self.core.start() {
-            self.core.finish(result());
+        if !self.core.start() {
+            return drop_unused(result);
         }
+        let result = match catch(result) {
+            Ok(result) => result,
+            Err(panic) => Err(TaskError::Panicked(panic)),
+        };
+        self.core.finish(result);
     }
 
     fn sources(&self) -> Sources {
@@ -84,11 +90,16 @@ impl<P: Plan> Derived<P> {
     /// Cancels what nobody needs any more, from the end, so that none starts because one before it was cancelled.
     pub(crate) fn let_go(plan: P) {
         let sources = plan.sources();
-        report("what a task that never ran had captured", || {
-            aside(|| drop(plan))
-        });
+        drop_unused(plan);
         relay(Step::CancelAll(sources));
     }
+}
+
+/// Drops what there is of the user's in a plan.
+fn drop_unused<T>(unused: T) {
+    report("what a task that never ran had captured", || {
+        aside(|| drop(unused))
+    });
 }
 
 impl<P: Plan> Watch for Derived<P> {
