@@ -501,10 +501,13 @@ impl Pool {
 
     /// Stops accepting tasks. With `Immediate`, tasks that run and have a token have it cancelled.
     pub(super) fn shut_down(&self, pending: Shutdown) {
-        self.shut(pending == Shutdown::Immediate, &TaskError::Cancelled);
-        if pending == Shutdown::Immediate {
+        let is_immediate = pending == Shutdown::Immediate;
+        if is_immediate {
+            self.crew.shut();
+            // Before callbacks of the dropped run here: one may wait for a task that has a token.
             self.interrupt.cancel();
         }
+        self.shut(is_immediate, &TaskError::Cancelled);
     }
 
     /// Accepts nothing from now on; if `drops`, what has not started ends with `why`.
@@ -551,6 +554,11 @@ impl Pool {
 
     /// Starts workers until there are as many as may be, or the system has no more. How many there are.
     pub(super) fn fill(self: &Arc<Pool>) -> Result<usize, SubmitRefusal> {
+        // Whoever asks wants it tried again.
+        let mut state = self.state.lock();
+        state.is_refused = false;
+        self.set_room(&state);
+        drop(state);
         loop {
             self.check()?;
             let workers = self.state.lock().workers;
