@@ -2,7 +2,7 @@
 //!
 //! What its parts are for: `crew.rs` has the word by which a submitter knows whether to wake or to start a worker, and why
 //! no task is left lying; `idle.rs` is a worker without a task; `worker.rs` one with, and what it does when the task waits;
-//! `pool.rs` what they share, and the end. The rest is for those who ask for it: `tasks.rs` an order by priority, `bound.rs` a
+//! `pool.rs` what they share; `staff.rs` who comes and goes; `end.rs` the end. The rest is for those who ask for it: `tasks.rs` an order by priority, `bound.rs` a
 //! limit to how many wait, `start.rs` and `stateful.rs` what workers do first and keep, `task_builder.rs` and `dressed.rs` what a task
 //! has beside its function, `stats.rs` the counts.
 
@@ -11,12 +11,14 @@ mod builder;
 mod cancellable;
 mod crew;
 mod dressed;
+mod end;
 mod fork_join;
 mod histogram;
 mod idle;
 mod install;
 mod pool;
 mod scope;
+mod staff;
 mod start;
 mod stateful;
 mod stats;
@@ -33,9 +35,9 @@ pub use histogram::Times;
 pub(crate) use install::{
     Handed, Home, is_worker, join as fork_join_here, keeps_nothing_for_others,
 };
-#[cfg(loom)]
-pub(crate) use pool::let_keep_alive_pass;
 pub use scope::{Group, GroupBuilder, GroupError, Scope, ScopedFuture};
+#[cfg(loom)]
+pub(crate) use staff::let_keep_alive_pass;
 pub use stateful::StatefulPool;
 pub use stats::Stats;
 pub use task_builder::TaskBuilder;

@@ -1,28 +1,24 @@
-//! [`Pool`]: what a thread pool's owner and its workers share: the queue, who is there, and the end.
+//! [`Pool`]: what a thread pool's owner and its workers share: the queue, and who is there.
 //!
 //! Tasks go through a queue without a lock, if they need no order of their own. The head count is under a short lock, which is taken when a
 //! worker comes, goes, or sleeps in the middle of a task; not for a task.
 
 use super::bound::Bound;
-use super::crew::{Crew, MOST_WORKERS, Reading};
-use super::fork_join::{Forker, Forks};
-use super::idle::{Found, Idle, Next};
+use super::crew::{Crew, Reading};
+use super::fork_join::Forks;
 use super::start::Start;
-use super::stats::{Tallies, WorkersTally};
+use super::stats::Tallies;
 use super::tasks::Tasks;
 use super::worker::{self, Sleep};
+use crate::CancelToken;
+use crate::executor::SubmitRefusal;
 use crate::executor::task::Job;
-use crate::executor::{SubmitRefusal, TaskError};
 use crate::panic::contain;
 use crate::platform::atomic::{Ordering, fence};
-use crate::platform::{Mutex, forked, spawn_unchecked};
+use crate::platform::{Mutex, forked};
 use crate::sync::Event;
 use crate::wait::lot::{self, Line};
-use crate::wait::wait;
-use crate::{CancelToken, GaveUp, Limit, Shutdown, exit};
 use crossbeam_utils::CachePadded;
-use std::io::{self, Write};
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +48,7 @@ pub(super) struct Settings {
 pub(super) struct Pool {
     pub(super) settings: Settings,
     /// The generation of the process that has its workers.
-    generation: u8,
+    pub(super) generation: u8,
     pub(super) queue: CachePadded<Tasks>,
     pub(super) crew: CachePadded<Crew>,
     pub(super) state: Mutex<State>,
@@ -66,7 +62,7 @@ pub(super) struct Pool {
     /// Shut, and the last worker has gone.
     pub(super) ended: Event,
     /// Shut, and there is nothing that the program's end has to wait for.
-    drained: Event,
+    pub(super) drained: Event,
 }
 
 /// The head count.
@@ -88,15 +84,15 @@ pub(super) struct State {
     /// Whoever does that is to see whether there is another one.
     pub(super) looks_again: bool,
     /// Those whose task waits for the program's end, which therefore does not wait for them.
-    aside: usize,
+    pub(super) aside: usize,
     /// Workers started ever; the next one's number.
-    started: usize,
+    pub(super) started: usize,
     /// There will be no more workers: all that was accepted has been done, by those who are there at least.
-    is_over: bool,
+    pub(super) is_over: bool,
     /// The system had no thread for another worker, and no worker has gone or woken up since.
     pub(super) is_refused: bool,
     /// Why it can run nothing any more; it is shut then.
-    broken: Option<Arc<str>>,
+    pub(super) broken: Option<Arc<str>>,
     pub(super) tallies: Tallies,
 }
 
@@ -237,120 +233,6 @@ impl Pool {
         });
     }
 
-    /// Starts a worker if there is room and more tasks wait than workers are idle.
-    ///
-    /// # Errors
-    ///
-    /// As `hire`.
-    #[cold]
-    fn hire_for_queue(self: &Arc<Pool>) -> Result<(), SubmitRefusal> {
-        self.hire(|state| self.queue.len() > self.crew.read().idle() + state.starting)
-    }
-
-    /// Starts a worker if there is room and one is wanted.
-    ///
-    /// # Errors
-    ///
-    /// If none can be started and there is none.
-    #[cold]
-    pub(super) fn hire(
-        self: &Arc<Pool>,
-        is_wanted: impl FnOnce(&State) -> bool,
-    ) -> Result<(), SubmitRefusal> {
-        let starts_at_once = !self.settings.start.is_needed();
-        let (number, tally) = {
-            let mut state = self.state.lock();
-            if !self.has_room(&state) || !is_wanted(&state) {
-                return Ok(());
-            }
-            // It counts before it is there, so that not too many are started.
-            match starts_at_once {
-                true => self.crew.begins_to_search(),
-                false => state.starting += 1,
-            }
-            state.workers += 1;
-            state.started += 1;
-            self.set_room(&state);
-            let tally = state.tallies.enter(self.settings.measures);
-            (state.started - 1, tally)
-        };
-        let Err(error) = self.start(number, Arc::clone(&tally)) else {
-            return Ok(());
-        };
-        let mut state = self.state.lock();
-        state.workers -= 1;
-        state.tallies.leave(&tally);
-        state.is_refused = state.workers > 0;
-        let is_deserted = state.workers == 0;
-        if !starts_at_once {
-            state.starting -= 1;
-        }
-        self.set_room(&state);
-        drop(state);
-        if starts_at_once {
-            let _ = self.crew.ends_to_search();
-        }
-        // Somebody may have relied on the one that did not come.
-        if self.crew.read().parked() > 0 {
-            self.call_one();
-        }
-        // And who has fallen asleep meanwhile took it for one that could help.
-        self.give_one_up_if_stuck();
-        match is_deserted {
-            true => Err(SubmitRefusal::Broken(
-                format!("cannot start a thread: {error}").into(),
-            )),
-            false => Ok(()),
-        }
-    }
-
-    fn start(self: &Arc<Pool>, number: usize, tally: WorkersTally) -> io::Result<()> {
-        let name = format!("{}_{number}", self.settings.prefix);
-        let pool = Arc::clone(self);
-        // SAFETY: it borrows nothing.
-        unsafe {
-            spawn_unchecked(&name, self.settings.stack_size, move || {
-                worker::work(pool, tally)
-            })
-        }
-    }
-
-    fn has_room(&self, state: &State) -> bool {
-        let limit = (state.most.saturating_add(self.settings.most_spare)).min(MOST_WORKERS);
-        state.workers - state.away < state.most
-            && state.workers < limit
-            && !state.is_refused
-            && !state.is_over
-            && state.broken.is_none()
-    }
-
-    pub(super) fn set_room(&self, state: &State) {
-        let has_excess = state.workers - state.away > state.most;
-        self.crew.set_room(self.has_room(state), has_excess);
-    }
-
-    /// The next task for a worker that searches; nothing if it is to go.
-    pub(super) fn next(self: &Arc<Pool>, forker: &Forker) -> Option<Found> {
-        // One that must not go has no reason to look at the time again before it has had a task.
-        let mut stays = false;
-        loop {
-            let limit = match self.settings.keep_alive {
-                Some(time) if !stays => keep_alive(time),
-                _ => Limit::none(),
-            };
-            match wait(&mut Idle::new(self, forker), &limit, Location::caller()) {
-                Ok(Next::Found(found)) => return Some(found),
-                Ok(Next::Gone) => return None,
-                // It has not been searching any more since it gave up.
-                Err(_) if self.goes_if(|state| state.workers > self.settings.least) => return None,
-                Err(_) => {
-                    stays = true;
-                    self.crew.begins_to_search();
-                }
-            }
-        }
-    }
-
     /// A task has been found by a worker that searched for it.
     pub(super) fn has_found(self: &Arc<Pool>) {
         let before = self.crew.ends_to_search();
@@ -389,250 +271,5 @@ impl Pool {
             });
         }
         self.tidy(&self.why_shut());
-    }
-
-    /// The worker goes if `it_may`. It does not search any more.
-    pub(super) fn goes_if(self: &Arc<Pool>, it_may: impl FnOnce(&mut State) -> bool) -> bool {
-        let mut state = self.state.lock();
-        let goes = it_may(&mut state);
-        if goes {
-            state.workers -= 1;
-            worker::is_counted_out(&mut state.tallies);
-            state.leaving += usize::from(self.settings.start.is_needed());
-            state.is_refused = false;
-            self.set_room(&state);
-            let end = self.end_of(&mut state);
-            drop(state);
-            self.tell(end);
-            match self.crew.read().is_shut() {
-                // Something may have been pushed since this worker's last look, and whoever took it back has seen
-                // that there is a worker.
-                true => self.tidy(&self.why_shut()),
-                false => self.look_after_queue(),
-            }
-        }
-        goes
-    }
-
-    /// The last that a worker does, after it has gone, and has dropped what it had kept.
-    pub(super) fn has_left(&self) {
-        let mut state = self.state.lock();
-        state.leaving -= 1;
-        let end = self.end_of(&mut state);
-        drop(state);
-        self.tell(end);
-    }
-
-    /// A worker that was starting is ready: it searches from now on.
-    pub(super) fn has_started(&self) {
-        self.crew.begins_to_search();
-        self.state.lock().starting -= 1;
-    }
-
-    /// A worker could not start: nothing will be run any more but what runs already.
-    #[cold]
-    pub(super) fn breaks(&self, why: &Arc<str>) {
-        {
-            let mut state = self.state.lock();
-            if state.broken.is_some() {
-                return;
-            }
-            state.broken = Some(Arc::clone(why));
-        }
-        // Nobody is left to tell if standard error is closed.
-        let _ = writeln!(
-            io::stderr(),
-            "latchwork: {} is broken: {why}",
-            self.settings.prefix
-        );
-        self.shut(true, &TaskError::Broken(Arc::clone(why)));
-    }
-
-    /// Is it (drained, ended)?
-    fn end_of(&self, state: &mut State) -> (bool, bool) {
-        let is_shut = self.crew.read().is_shut();
-        // Whoever has read that it was not shut has pushed before this look.
-        fence(Ordering::SeqCst);
-        // What is pushed from now on is taken back: nobody starts a worker that might come first.
-        state.is_over |= is_shut && state.workers == state.aside && self.queue.is_empty();
-        let is_over = state.is_over && state.leaving == 0;
-        (is_over, is_over && state.workers == 0)
-    }
-
-    fn tell(&self, (is_drained, has_ended): (bool, bool)) {
-        if is_drained {
-            self.drained.set();
-        }
-        if has_ended {
-            self.ended.set();
-        }
-    }
-
-    /// Sees to what is in the queue after a task was taken back. It is still in there, and perhaps others with it, whose
-    /// submitters are about to start a worker for them, or to take them back, too: a worker tells the ones from the others.
-    /// If there can be none, all of them are taken out. What somebody was told is accepted ends with the reason.
-    pub(super) fn tidy(self: &Arc<Pool>, why: &SubmitRefusal) {
-        let hired = match why {
-            SubmitRefusal::ShutDown => self.hire_for_queue(),
-            broken => Err(broken.clone()),
-        };
-        // Those who have read that the pool was not shut have pushed before this look.
-        fence(Ordering::SeqCst);
-        let mut rest = Vec::new();
-        let mut state = self.state.lock();
-        if state.workers == state.aside && (hired.is_err() || !self.has_room(&state)) {
-            while let Some(job) = self.queue.pop() {
-                rest.push(job);
-            }
-        }
-        let end = self.end_of(&mut state);
-        drop(state);
-        for job in rest {
-            contain(|| {
-                if let Err(SubmitRefusal::Broken(why)) = &hired {
-                    job.drop_with(TaskError::Broken(why.clone()));
-                }
-                self.counts_if_dropped(&*job);
-                drop(job);
-            });
-        }
-        self.tell(end);
-    }
-
-    /// Stops accepting tasks. With `Immediate`, tasks that run and have a token have it cancelled.
-    pub(super) fn shut_down(&self, pending: Shutdown) {
-        let is_immediate = pending == Shutdown::Immediate;
-        if is_immediate {
-            self.crew.shut();
-            // Before callbacks of the dropped run here: one may wait for a task that has a token.
-            self.interrupt.cancel();
-        }
-        self.shut(is_immediate, &TaskError::Cancelled);
-    }
-
-    /// Accepts nothing from now on; if `drops`, what has not started ends with `why`.
-    fn shut(&self, drops: bool, why: &TaskError) {
-        self.crew.shut();
-        if let Some(bound) = &self.bound {
-            bound.close();
-        }
-        let mut dropped = Vec::new();
-        if drops {
-            // Whoever has read that it was not shut has pushed before this look.
-            fence(Ordering::SeqCst);
-            while let Some(job) = self.queue.pop() {
-                dropped.push(job);
-            }
-        }
-        self.call_all();
-        let end = self.end_of(&mut self.state.lock());
-        self.tell(end);
-        // With nothing locked: callbacks run here.
-        for job in dropped {
-            contain(|| {
-                job.drop_with(why.clone());
-                self.counts_if_dropped(&*job);
-                // Its result may be the last that goes, and the others must not go with it.
-                drop(job);
-            });
-        }
-    }
-
-    /// How many workers there may be, from now on. Those that are too many go when they have no task.
-    pub(super) fn set_most(self: &Arc<Pool>, most: usize) {
-        {
-            let mut state = self.state.lock();
-            state.most = most;
-            state.is_refused = false;
-            self.set_room(&state);
-        }
-        if self.crew.read().has_excess() {
-            self.call_all();
-        }
-        self.look_after_queue();
-    }
-
-    /// Starts workers until there are as many as may be, or the system has no more. How many there are.
-    pub(super) fn fill(self: &Arc<Pool>) -> Result<usize, SubmitRefusal> {
-        // Whoever asks wants it tried again.
-        let mut state = self.state.lock();
-        state.is_refused = false;
-        self.set_room(&state);
-        drop(state);
-        loop {
-            self.check()?;
-            let workers = self.state.lock().workers;
-            self.hire(|state| state.workers < state.most)?;
-            let now = self.state.lock().workers;
-            if now <= workers {
-                return Ok(now);
-            }
-        }
-    }
-}
-
-#[cfg(not(loom))]
-fn keep_alive(time: Duration) -> Limit<'static> {
-    Limit::from(time)
-}
-#[cfg(loom)]
-fn keep_alive(_time: Duration) -> Limit<'static> {
-    Limit::from(&*KEEP_ALIVE)
-}
-
-#[cfg(loom)]
-loom::lazy_static! {
-    static ref KEEP_ALIVE: crate::wait::Canceller = crate::wait::Canceller::timer();
-}
-
-/// In this execution of a model idle workers have stayed for as long as they are to.
-#[cfg(loom)]
-pub(crate) fn let_keep_alive_pass() {
-    KEEP_ALIVE.fire();
-}
-
-impl exit::pools::Pool for Pool {
-    fn refuse(&self) {
-        self.shut_down(Shutdown::Drain);
-    }
-
-    fn drain(&self, limit: &Limit<'_>) -> Result<(), GaveUp> {
-        let is_aside = worker::is_of(self.address());
-        if is_aside {
-            // What only this worker could do is done here. It has been shut by `refuse`.
-            fence(Ordering::SeqCst);
-            while let Some(job) = self.queue.pop() {
-                worker::run_inside(job);
-                if self.is_left_behind() {
-                    return Ok(());
-                }
-            }
-            let mut state = self.state.lock();
-            state.aside += 1;
-            let end = self.end_of(&mut state);
-            drop(state);
-            self.tell(end);
-        }
-        let drained = self.drained.wait_within(*limit);
-        if is_aside {
-            self.state.lock().aside -= 1;
-        }
-        drained
-    }
-
-    fn remains(&self) -> Option<String> {
-        let (workers, most) = {
-            let mut state = self.state.lock();
-            self.tell(self.end_of(&mut state));
-            (state.workers, state.most)
-        };
-        (!self.drained.is_set()).then(|| {
-            format!(
-                "{} with {} of {most} threads at work and {} tasks to come",
-                self.settings.prefix,
-                workers.saturating_sub(self.crew.read().idle()),
-                self.queue.len()
-            )
-        })
     }
 }
