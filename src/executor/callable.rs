@@ -67,13 +67,14 @@ mod wire {
 mod wire {
     use super::FunctionPointer;
 
-    pub(super) type Written = ();
+    /// Nothing, in a form that serde can read.
+    pub(super) type Written = [u8; 0];
 
     pub(super) fn write<F: FunctionPointer>(_function: F) -> Result<Written, &'static str> {
         Err("there are no processes to send a function to")
     }
 
-    pub(super) fn read<F: FunctionPointer>((): Written) -> Result<F, &'static str> {
+    pub(super) fn read<F: FunctionPointer>(_: Written) -> Result<F, &'static str> {
         Err("there are no processes to get a function from")
     }
 }
