@@ -85,6 +85,9 @@ impl Waiting {
 /// The claim that they take 8 GB is one about addresses.
 fn a_thousand(scale: &Scale) -> Vec<Line> {
     let count = scale.pick(1_000, 200);
+    let std = std_threads(count).as_secs_f64();
+    // A start of ours returns when the thread runs, which std's does not wait for.
+    let most = f64::max(0.060, 1.5 * std);
     let mut lines = Vec::new();
     for (stack, name) in [(2_048 * KIB, "2 MiB stacks"), (64 * KIB, "64 KiB stacks")] {
         let waiting = Waiting::of(count, stack);
@@ -96,17 +99,18 @@ fn a_thousand(scale: &Scale) -> Vec<Line> {
         lines.extend([
             Line::at_most(
                 line("started in"),
-                scale.enough(0.060),
+                scale.enough(most),
                 waiting.start,
                 Unit::Seconds,
-            ),
+            )
+            .because("60 ms, or half as long again as std's if that is longer"),
             Line::at_most(line("resident"), 20.0, waiting.resident, Unit::Megabytes),
             Line::shown(line("reserved"), waiting.reserved, Unit::Megabytes),
         ]);
     }
     lines.push(Line::shown(
         format!("{count} threads of std, 2 MiB stacks: started in"),
-        std_threads(count).as_secs_f64(),
+        std,
         Unit::Seconds,
     ));
     lines.push(on_twenty_stacks(count));
