@@ -220,7 +220,7 @@ impl<R> TaskFuture<R> {
     /// Cancels the task if it has not started; it is done at once, as [`TaskError::Cancelled`].
     ///
     /// Returns whether the task is cancelled now. Callbacks run in the calling thread, and what the task had
-    /// captured is dropped in it. A promise that has begun learns that it was
+    /// captured is dropped in it, after its end has been told. A promise that has begun learns that it was
     /// [called in vain](super::RunningPromise::is_cancel_requested).
     pub fn cancel(&self) -> bool {
         let is_cancelled = self.task.drop_with(TaskError::Cancelled) || self.is_cancelled();
