@@ -379,12 +379,16 @@ fn who_waits_runs_descendants() {
                     thread::current().id()
                 },
                 || {
-                    begun.set();
                     let here = || {
                         meet.wait().unwrap();
                         thread::current().id()
                     };
-                    parallel::join(here, here)
+                    // Not before there is something to be run: who waits would sleep.
+                    let first = || {
+                        begun.set();
+                        here()
+                    };
+                    parallel::join(first, here)
                 },
             );
             assert_eq!(waiter, helper);

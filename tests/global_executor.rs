@@ -258,7 +258,10 @@ fn jobs_are_awaited() {
         assert!(poll(job.as_mut(), &waker).is_pending());
         release.set();
         assert_eq!(block_on(job), Ok(2));
-        assert_eq!(wakes.load(Ordering::SeqCst), 0, "another waker's");
+        assert!(
+            wakes.load(Ordering::SeqCst) <= 1,
+            "another waker's, but for an end in between"
+        );
         let sum = block_on(async {
             let mut sum = 0;
             for n in 0..10 {
