@@ -5,7 +5,7 @@ use crate::executor::global;
 use std::panic::Location;
 
 /// Runs both closures and returns both results: `a` here, and `b` meanwhile in another worker, if one comes to it before `a` has
-/// ended; else here, after `a`.
+/// ended; else here, after `a`. They may run one after the other, so neither must wait for the other.
 ///
 /// In a worker of a [`ThreadPoolExecutor`](crate::executor::ThreadPoolExecutor) it uses that pool, else the process's default one, in
 /// a worker of which both then run, while the caller waits.
