@@ -185,11 +185,11 @@ fn batches(scale: &Scale) -> Vec<Line> {
     vec![
         Line::holds("the same results", results.as_ref() == Ok(&expected)),
         Line::at_most("batches", 4.0, batches.get() as f64, Unit::Count),
-        Line::time(
+        Line::at_most(
             "100 arrays of 1,000, 4 jobs",
-            alone,
             scale.enough(2.0 * alone.as_secs_f64()),
-            took,
+            took.as_secs_f64(),
+            Unit::Seconds,
         )
         .because("twice as long as one thread alone"),
     ]
