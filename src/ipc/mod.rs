@@ -39,11 +39,13 @@
 
 mod error;
 mod event;
+mod join;
 mod lock;
 mod value;
 
 pub use crate::shm::holder::Holder;
 pub use error::{AccessError, LockError};
 pub use event::Event;
+pub use join::{invite, join};
 pub use lock::{Lock, LockGuard};
 pub use value::{Value, ValueGuard};

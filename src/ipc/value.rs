@@ -1,6 +1,6 @@
 //! `ipc::Value`: one plain value in shared memory, with the lock that protects it.
 
-use super::LockError;
+use super::{Holder, LockError};
 use crate::Limit;
 use crate::shm::handle::{Handle, Held};
 use crate::shm::tree;
@@ -154,6 +154,11 @@ impl<T: Pod> Value<T> {
     #[inline]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, T> {
         granted(self.handle.lock(limit.into())?)
+    }
+
+    /// Who has locked the value, if anybody alive has. The answer may be outdated when it arrives.
+    pub fn holder(&self) -> Option<Holder> {
+        self.handle.holder()
     }
 
     /// Has somebody locked the value? The answer may be outdated when it arrives.
