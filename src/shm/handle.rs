@@ -7,7 +7,7 @@
 //! The process that made a block frees it with its last clone of the handle. Handles that came
 //! through serde do not keep it alive, in whatever process.
 
-use super::arena::Block;
+use super::arena::{Block, Request};
 use super::word::{Owner, Patience, Refused, State, Taken};
 use super::{Tree, tree, tree_if_any};
 use crate::{GaveUp, Limit};
@@ -56,15 +56,14 @@ impl Handle {
     pub(crate) fn new(contents: &[u8], align: usize) -> io::Result<Handle> {
         let tree = tree()?;
         let me = tree.roster.me()?;
-        let fresh = tree
-            .arena
-            .allocate(me, &tree.roster, contents.len(), align)?;
+        let request = Request::new(contents.len(), align);
+        let fresh = tree.arena.allocate(me, &tree.roster, request)?;
         let creation = Creation {
             tree,
             index: fresh.index,
             generation: fresh.generation,
         };
-        let mut handle = Handle::find(tree, fresh.index, fresh.generation, contents.len(), align)?;
+        let mut handle = Handle::find(tree, fresh.index, fresh.generation, request)?;
         // SAFETY: there is room for `contents` (checked by `find`), and the block's lock is held.
         unsafe {
             let payload = handle.payload.as_ptr();
@@ -75,35 +74,23 @@ impl Handle {
         Ok(handle)
     }
 
-    /// The block with this index as a handle for `len` bytes, if that is what it can be.
+    /// The block with this index as a handle for what was asked for, if that is what it can be.
     fn find(
         tree: &'static Tree,
         index: u32,
         generation: u32,
-        len: usize,
-        align: usize,
+        request: Request,
     ) -> io::Result<Handle> {
-        let (payload, room) = tree.arena.payload(index)?;
+        let payload = tree.arena.payload(index, generation, request)?;
         let block = tree.arena.block(index);
-        // The room is for ever, so this holds whatever becomes of the block. The length is only a
-        // check against mixing up two types, and means nothing once the block is another's.
-        let mixed_up = |block: &Block| block.generation() == generation && block.len() != len;
-        match block.filter(|block| !mixed_up(block)) {
-            Some(block) if len <= room && payload.addr().get().is_multiple_of(align) => {
-                Ok(Handle {
-                    tree,
-                    block,
-                    payload,
-                    index,
-                    generation,
-                    _creation: None,
-                })
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the handle is that of another type",
-            )),
-        }
+        Ok(Handle {
+            tree,
+            block: block.ok_or(io::ErrorKind::InvalidData)?,
+            payload,
+            index,
+            generation,
+            _creation: None,
+        })
     }
 
     /// Locks the block.
@@ -180,7 +167,7 @@ impl Handle {
                 "the handle belongs to a process tree that this process is not part of",
             ));
         };
-        Handle::find(tree, index, generation, len, align).map_err(D::Error::custom)
+        Handle::find(tree, index, generation, Request::new(len, align)).map_err(D::Error::custom)
     }
 }
 
@@ -188,7 +175,9 @@ impl Drop for Creation {
     fn drop(&mut self) {
         // A forked child has the parent's handles and another name: it frees nothing.
         if let Some(me) = self.tree.roster.current() {
-            self.tree.arena.free(self.index, self.generation, me);
+            let tree = self.tree;
+            tree.arena
+                .free(self.index, self.generation, me, &tree.roster);
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A segment is memory that several processes map, the roster says which of them are alive, the
 //! word is a lock that survives the death of its owner, the arena hands out blocks that carry
-//! such a word, and a handle is one of them as a primitive of `ipc` sees it. Under loom only the
+//! such a word, a ledger says who has how much of something, and a handle is one block as a primitive
+//! of `ipc` sees it. Under loom only the
 //! word exists; the rest is system calls.
 //!
 //! This file holds the one [`Tree`] that a process belongs to. The process that first needs it
@@ -13,6 +14,8 @@
 pub(crate) mod arena;
 #[cfg(not(loom))]
 pub(crate) mod handle;
+#[cfg(not(loom))]
+pub(crate) mod ledger;
 #[cfg(not(loom))]
 pub(crate) mod roster;
 #[cfg(not(loom))]
