@@ -100,15 +100,12 @@ impl Arena {
         if space < seen.max(FIRST_REAP) {
             return Ok(false);
         }
-        let next = space.saturating_mul(2);
-        // Whoever wins does it, the others go on. If it is killed, the next doubling comes.
-        let won = reap_at.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed);
-        if won.is_err() {
-            return Ok(false);
-        }
         let freed = self.reap(zone, me, roster)?;
-        if freed >= space / 2 {
-            reap_at.fetch_min(space, Ordering::Relaxed);
+        // Afterwards, so that others do it all the same if this process is killed meanwhile. What was
+        // worth half of the space is worth doing again when that is used up.
+        if freed < space / 2 {
+            let next = space.saturating_mul(2);
+            let _ = reap_at.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed);
         }
         Ok(freed > 0)
     }
