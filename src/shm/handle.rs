@@ -7,7 +7,7 @@
 //! The process that made a block frees it with its last clone of the handle. Handles that came
 //! through serde do not keep it alive, in whatever process.
 
-use super::arena::Block;
+use super::arena::{Block, Request};
 use super::holder::{Holder, monotonic_nanoseconds};
 use super::refusal::Refusal;
 use super::roster::Roster;
@@ -48,21 +48,20 @@ struct Creation {
 }
 
 impl Handle {
-    /// Takes a block of `tree` for `len` bytes and lets `fill` write into it: all zero, and locked.
+    /// Takes a block of `tree` for what is asked for, and lets `fill` write into it: all zero, and locked.
     pub(crate) fn new(
         tree: &'static Tree,
-        len: usize,
-        align: usize,
+        request: Request,
         fill: impl FnOnce(NonNull<u8>),
     ) -> io::Result<Handle> {
         let me = tree.roster.me()?;
-        let fresh = tree.arena.allocate(me, &tree.roster, len, align)?;
+        let fresh = tree.arena.allocate(me, &tree.roster, request)?;
         let creation = Creation {
             tree,
             index: fresh.index,
             generation: fresh.generation,
         };
-        let mut handle = Handle::find(tree, fresh.index, fresh.generation, len, align)?;
+        let mut handle = Handle::find(tree, fresh.index, fresh.generation, request)?;
         fill(handle.payload);
         handle.block.word.unlock(true);
         handle._creation = Some(Arc::new(creation));
@@ -75,7 +74,8 @@ impl Handle {
         contents: &[u8],
         align: usize,
     ) -> io::Result<Handle> {
-        Handle::new(tree, contents.len(), align, |payload| {
+        let request = Request::new(contents.len(), align);
+        Handle::new(tree, request, |payload| {
             // SAFETY: there is room for `contents` there, and nobody else has it yet.
             unsafe {
                 let payload = payload.as_ptr();
@@ -84,35 +84,23 @@ impl Handle {
         })
     }
 
-    /// The block with this index as a handle for `len` bytes, if that is what it can be.
+    /// The block with this index as a handle for what was asked for, if that is what it can be.
     fn find(
         tree: &'static Tree,
         index: u32,
         generation: u32,
-        len: usize,
-        align: usize,
+        request: Request,
     ) -> io::Result<Handle> {
-        let (payload, room) = tree.arena.payload(index)?;
+        let payload = tree.arena.payload(index, generation, request)?;
         let block = tree.arena.block(index);
-        // The room is for ever, so this holds whatever becomes of the block. The length is only a
-        // check against mixing up two types, and means nothing once the block is another's.
-        let mixed_up = |block: &Block| block.generation() == generation && block.len() != len;
-        match block.filter(|block| !mixed_up(block)) {
-            Some(block) if len <= room && payload.addr().get().is_multiple_of(align) => {
-                Ok(Handle {
-                    tree,
-                    block,
-                    payload,
-                    index,
-                    generation,
-                    _creation: None,
-                })
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the handle is that of another type",
-            )),
-        }
+        Ok(Handle {
+            tree,
+            block: block.ok_or(io::ErrorKind::InvalidData)?,
+            payload,
+            index,
+            generation,
+            _creation: None,
+        })
     }
 
     /// Locks the block.
@@ -139,7 +127,7 @@ impl Handle {
     fn witness(&self) -> Witness<'_> {
         Witness {
             roster: &self.tree.roster,
-            since: self.block.since(),
+            since: &self.block.since,
         }
     }
 
@@ -185,7 +173,7 @@ impl Handle {
     /// Who has the block locked, if anybody alive has.
     pub(crate) fn holder(&self) -> Option<Holder> {
         let state = self.block.word.state();
-        let since = self.block.since().load(Ordering::Relaxed);
+        let since = self.block.since.load(Ordering::Relaxed);
         let owner = state.owner().filter(|_| self.is_current())?;
         let roster = &self.tree.roster;
         if roster.verdict(owner) != Verdict::Alive {
@@ -219,7 +207,7 @@ impl Handle {
                 "the handle belongs to a process tree that this process is not part of",
             ));
         };
-        Handle::find(tree, index, generation, len, align).map_err(D::Error::custom)
+        Handle::find(tree, index, generation, Request::new(len, align)).map_err(D::Error::custom)
     }
 }
 
@@ -227,7 +215,9 @@ impl Drop for Creation {
     fn drop(&mut self) {
         // A forked child has the parent's handles and another name: it frees nothing.
         if let Some(me) = self.tree.roster.current() {
-            self.tree.arena.free(self.index, self.generation, me);
+            let tree = self.tree;
+            tree.arena
+                .free(self.index, self.generation, me, &tree.roster);
         }
     }
 }
