@@ -103,8 +103,25 @@ impl Handle {
         })
     }
 
-    /// Locks the block.
+    /// Locks the block if that takes no more than a compare-and-swap: this process has its name, the
+    /// handle is in date, and the word is all zero. `None` says nothing; [`lock`](Handle::lock) and
+    /// [`try_lock`](Handle::try_lock) find out. All of it is inlined into the caller, and none of what is rare.
     #[inline]
+    pub(crate) fn grab(&self) -> Option<Held<'_>> {
+        let me = self.tree.roster.current()?;
+        if !self.is_current() || !self.block.word.grab(me) {
+            return None;
+        }
+        // Exact, as in `held`.
+        if !self.is_current() {
+            self.block.word.unlock_cold();
+            return None;
+        }
+        Some(Held::new(self, me, Taken::Consistent))
+    }
+
+    /// Locks the block.
+    #[cold]
     pub(crate) fn lock(&self, limit: Limit<'_>) -> Result<Held<'_>, Refusal> {
         let me = self.before_locking()?;
         let word = &self.block.word;
@@ -115,7 +132,7 @@ impl Handle {
     }
 
     /// Locks the block if nobody alive has it locked.
-    #[inline]
+    #[cold]
     pub(crate) fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {
         let me = self.before_locking()?;
         match self.block.word.try_lock(me, &self.witness())? {
@@ -143,17 +160,21 @@ impl Handle {
 
     #[inline]
     fn held(&self, me: Owner, taken: Taken) -> Result<Held<'_>, Refusal> {
-        let held = Held {
-            handle: self,
-            me,
-            consistent: taken == Taken::Consistent,
-        };
+        let held = Held::new(self, me, taken);
         // Exact: the generation of a block in use only changes under this lock, or by its creator,
         // after whom nobody can take the block while it is locked.
         if !self.is_current() {
             return Err(Refusal::Gone);
         }
         Ok(held)
+    }
+
+    /// Unlocks what nobody has vouched for since an owner's death; a forked child has locked nothing.
+    #[cold]
+    fn unlock_inconsistent(&self, name: u32) {
+        if self.tree.roster.name() | DIED == name {
+            self.block.word.unlock(false);
+        }
     }
 
     pub(crate) fn tree(&self) -> &'static Tree {
@@ -245,23 +266,38 @@ impl fmt::Debug for Handle {
 /// A block that this process has locked. Unlocks it when dropped.
 pub(crate) struct Held<'a> {
     handle: &'a Handle,
-    me: Owner,
-    consistent: bool,
+    /// Who locked it, and [`DIED`] until somebody has vouched for the contents. One field and not two: so a
+    /// guard is two registers.
+    name: u32,
 }
 
+/// Beside the bits of an owner.
+const DIED: u32 = 1 << 31;
+
 impl<'a> Held<'a> {
+    #[inline]
+    fn new(handle: &'a Handle, me: Owner, taken: Taken) -> Held<'a> {
+        let died = match taken {
+            Taken::Consistent => 0,
+            Taken::OwnerDied => DIED,
+        };
+        let name = me.bits() | died;
+        Held { handle, name }
+    }
+
     /// The block that is locked, to lock it again after a pause.
     pub(crate) fn handle(&self) -> &'a Handle {
         self.handle
     }
 
+    #[inline]
     pub(crate) fn is_consistent(&self) -> bool {
-        self.consistent
+        self.name & DIED == 0
     }
 
     pub(crate) fn mark_consistent(&mut self) {
-        if !self.consistent {
-            self.consistent = true;
+        if !self.is_consistent() {
+            self.name &= !DIED;
             self.handle.block.word.mark_consistent();
         }
     }
@@ -276,8 +312,10 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         // The child of a fork inherits the guards of its parent, but not the locks.
-        if self.handle.tree.roster.current() == Some(self.me) {
-            self.handle.block.word.unlock(self.consistent);
+        if self.handle.tree.roster.name() == self.name {
+            self.handle.block.word.unlock(true);
+        } else {
+            self.handle.unlock_inconsistent(self.name);
         }
     }
 }

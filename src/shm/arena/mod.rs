@@ -292,6 +292,7 @@ impl Arena {
 
 impl Block {
     /// Relaxed: under the block's lock it is exact, before it a hint.
+    #[inline]
     pub(crate) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Relaxed)
     }
