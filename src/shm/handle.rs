@@ -8,8 +8,10 @@
 //! through serde do not keep it alive, in whatever process.
 
 use super::arena::Block;
+use super::segment::Id;
 use super::word::{Owner, Patience, Refused, State, Taken};
 use super::{Tree, tree, tree_if_any};
+use crate::platform::atomic::{Ordering, fence};
 use crate::{GaveUp, Limit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -35,6 +37,14 @@ unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
+/// A handle as other processes are sent it. Anybody may have made it up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct Address {
+    arena: Id,
+    index: u32,
+    generation: u32,
+}
+
 /// What the creating process's clones share: the last one frees the block.
 struct Creation {
     tree: &'static Tree,
@@ -54,22 +64,32 @@ pub(crate) enum Refusal {
 impl Handle {
     /// Takes a block and copies `contents` into it.
     pub(crate) fn new(contents: &[u8], align: usize) -> io::Result<Handle> {
+        Handle::filled(contents.len(), align, |payload| {
+            // SAFETY: `payload` has room for `contents`, and nobody else writes there.
+            unsafe {
+                let to = payload.as_ptr();
+                to.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
+            }
+        })
+    }
+
+    /// Takes a block of `len` bytes that are zero.
+    pub(crate) fn zeroed(len: usize, align: usize) -> io::Result<Handle> {
+        Handle::filled(len, align, |_| ())
+    }
+
+    /// Takes a block of `len` zeroed bytes and lets `fill` write them, under the block's lock.
+    fn filled(len: usize, align: usize, fill: impl FnOnce(NonNull<u8>)) -> io::Result<Handle> {
         let tree = tree()?;
         let me = tree.roster.me()?;
-        let fresh = tree
-            .arena
-            .allocate(me, &tree.roster, contents.len(), align)?;
+        let fresh = tree.arena.allocate(me, &tree.roster, len, align)?;
         let creation = Creation {
             tree,
             index: fresh.index,
             generation: fresh.generation,
         };
-        let mut handle = Handle::find(tree, fresh.index, fresh.generation, contents.len(), align)?;
-        // SAFETY: there is room for `contents` (checked by `find`), and the block's lock is held.
-        unsafe {
-            let payload = handle.payload.as_ptr();
-            payload.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
-        }
+        let mut handle = Handle::find(tree, fresh.index, fresh.generation, len, align)?;
+        fill(handle.payload);
         handle.block.word.unlock(true);
         handle._creation = Some(Arc::new(creation));
         Ok(handle)
@@ -164,23 +184,50 @@ impl Handle {
         self.block.word.state().owner().is_some()
     }
 
-    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.tree.arena.id(), self.index, self.generation).serialize(serializer)
+    /// Where the contents are, for whoever reads them without the lock; see [`is_gone`](Handle::is_gone).
+    pub(crate) fn payload(&self) -> NonNull<u8> {
+        self.payload
     }
 
-    /// Reads a handle for `len` bytes, which has to be one into this process's arena.
+    /// Has the block been freed? What was read without the lock counts only if this is `false` after it.
+    pub(crate) fn is_gone(&self) -> bool {
+        // The reads come first. Whoever writes there for another object has seen the new generation.
+        fence(Ordering::Acquire);
+        self.block.generation() != self.generation
+    }
+
+    /// What another process needs to find the block.
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            arena: self.tree.arena.id(),
+            index: self.index,
+            generation: self.generation,
+        }
+    }
+
+    /// The block at `address` as a handle for `len` bytes; it has to be in this process's arena.
+    pub(crate) fn at(address: Address, len: usize, align: usize) -> io::Result<Handle> {
+        let Some(tree) = tree_if_any().filter(|tree| tree.arena.id() == address.arena) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the handle belongs to a process tree that this process is not part of",
+            ));
+        };
+        Handle::find(tree, address.index, address.generation, len, align)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.address().serialize(serializer)
+    }
+
+    /// Reads a handle for `len` bytes.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
         len: usize,
         align: usize,
     ) -> Result<Handle, D::Error> {
-        let (arena, index, generation) = <([u64; 2], u32, u32)>::deserialize(deserializer)?;
-        let Some(tree) = tree_if_any().filter(|tree| tree.arena.id() == arena) else {
-            return Err(D::Error::custom(
-                "the handle belongs to a process tree that this process is not part of",
-            ));
-        };
-        Handle::find(tree, index, generation, len, align).map_err(D::Error::custom)
+        let address = Address::deserialize(deserializer)?;
+        Handle::at(address, len, align).map_err(D::Error::custom)
     }
 }
 
