@@ -2,6 +2,4 @@
 
 fn main() {
     let _ = latchwork::ipc::Value::new(true);
-    let _ = latchwork::ipc::Array::from_slice(&['a', 'b']);
-    let _ = latchwork::ipc::Array::from_slice(&[String::new()]);
 }
