@@ -233,6 +233,7 @@ fn a_locked_array_is_waited_for_as_long_as_the_limit_says() {
         let array = Array::<u8>::zeroed(3).unwrap();
         let guard = array.lock().unwrap();
         assert!(array.is_locked());
+        assert_eq!(array.holder().unwrap().pid(), std::process::id());
         assert!(array.try_lock().unwrap().is_none());
         let gave_up = array.lock_within(Duration::from_millis(5)).unwrap_err();
         assert_eq!(gave_up.gave_up(), Some(GaveUp::TimedOut));

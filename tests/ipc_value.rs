@@ -261,7 +261,9 @@ fn a_synchronised_object_waits_for_its_lock_and_hears_of_deaths() {
             sleep_for_ever()
         });
         wait_until(|| halfway.load(Ordering::Acquire) == 1);
+        assert_eq!(value.holder().unwrap().pid(), victim.pid as u32);
         victim.kill();
+        assert!(value.holder().is_none());
         let Err(LockError::OwnerDied(mut guard)) = value.lock() else {
             panic!("the owner's death went unnoticed");
         };

@@ -5,9 +5,10 @@
 //! borrowed under the block's lock only.
 
 use super::shared_slice::OutOfBounds;
-use super::{ElementError, LockError, racy};
+use super::{ElementError, Holder, LockError, racy};
 use crate::Limit;
 use crate::shm::handle::{Address, Handle, Held};
+use crate::shm::tree;
 use bytemuck::Pod;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -83,7 +84,7 @@ impl<T: Pod> Array<T> {
     /// [`Lock::new`](super::Lock::new).
     pub fn zeroed(len: usize) -> io::Result<Array<T>> {
         Ok(Array::of(
-            Handle::zeroed(bytes::<T>(len)?, align_of::<T>())?,
+            Handle::new(tree()?, bytes::<T>(len)?, align_of::<T>(), |_| ())?,
             len,
         ))
     }
@@ -95,7 +96,7 @@ impl<T: Pod> Array<T> {
     /// As for [`zeroed`](Array::zeroed).
     pub fn from_slice(elements: &[T]) -> io::Result<Array<T>> {
         bytes::<T>(elements.len())?;
-        let handle = Handle::new(bytemuck::cast_slice(elements), align_of::<T>())?;
+        let handle = Handle::holding(tree()?, bytemuck::cast_slice(elements), align_of::<T>())?;
         Ok(Array::of(handle, elements.len()))
     }
 
@@ -233,6 +234,11 @@ impl<T: Pod> Array<T> {
     #[inline]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, T> {
         self.granted(self.handle.lock(limit.into())?)
+    }
+
+    /// Who has the elements locked, if anybody alive does. The answer may be outdated when it arrives.
+    pub fn holder(&self) -> Option<Holder> {
+        self.handle.holder()
     }
 
     /// Has somebody locked the elements? The answer may be outdated when it arrives.

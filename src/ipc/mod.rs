@@ -40,6 +40,7 @@
 mod array;
 mod element_error;
 mod error;
+mod event;
 mod integer;
 mod lock;
 mod pinned;
@@ -54,9 +55,11 @@ mod shared_slice;
 mod synchronized;
 mod value;
 
+pub use crate::shm::holder::Holder;
 pub use array::{Array, ArrayGuard};
 pub use element_error::ElementError;
-pub use error::LockError;
+pub use error::{AccessError, LockError};
+pub use event::Event;
 pub use integer::{Atomic, Integer};
 pub use lock::{Lock, LockGuard};
 pub use raw_array::RawArray;

@@ -5,6 +5,7 @@
 //! `ipc::raw_array` and `ipc::shared`.
 
 use crate::shm::handle::{Address, Handle};
+use crate::shm::tree;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io;
@@ -18,7 +19,7 @@ impl Pinned {
     /// Takes `len` zeroed bytes.
     pub(super) fn zeroed(len: usize, align: usize) -> io::Result<Pinned> {
         // PLACEHOLDER for `Handle::pinned(len, align)`: the block is never freed.
-        let handle = Handle::zeroed(len, align)?;
+        let handle = Handle::new(tree()?, len, align, |_| ())?;
         mem::forget(handle.clone());
         Ok(Pinned(handle))
     }

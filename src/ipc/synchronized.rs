@@ -3,7 +3,7 @@
 //! Invariant: the object is reached through the guard only, that is while the lock is held. Clones of it
 //! that were kept aside are not bound by that, which is why the guard gives `&R` and not `&mut R`.
 
-use super::{Lock, LockError, LockGuard};
+use super::{Holder, Lock, LockError, LockGuard};
 use crate::Limit;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -92,6 +92,11 @@ impl<R> Synchronized<R> {
             Ok(held) => Ok(self.guard(held)),
             Err(error) => Err(error.map(|held| self.guard(held))),
         }
+    }
+
+    /// Who holds the lock, if anybody alive does. The answer may be outdated when it arrives.
+    pub fn holder(&self) -> Option<Holder> {
+        self.lock.holder()
     }
 
     /// Does somebody hold the lock? The answer may be outdated when it arrives.

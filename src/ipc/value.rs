@@ -1,8 +1,9 @@
 //! `ipc::Value`: one plain value in shared memory, with the lock that protects it.
 
-use super::{Integer, LockError, racy};
+use super::{Holder, Integer, LockError, racy};
 use crate::Limit;
 use crate::shm::handle::{Handle, Held};
+use crate::shm::tree;
 use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -104,7 +105,8 @@ impl<T: Pod> Value<T> {
     /// `InvalidInput` if `T` is too big or too strictly aligned, else as for
     /// [`Lock::new`](super::Lock::new).
     pub fn new(value: T) -> io::Result<Value<T>> {
-        Handle::new(bytemuck::bytes_of(&value), align_of::<T>()).map(Value::from_handle)
+        Handle::holding(tree()?, bytemuck::bytes_of(&value), align_of::<T>())
+            .map(Value::from_handle)
     }
 
     /// Makes a value whose bytes are all zero, without building it elsewhere first.
@@ -113,7 +115,7 @@ impl<T: Pod> Value<T> {
     ///
     /// As for [`new`](Value::new).
     pub fn zeroed() -> io::Result<Value<T>> {
-        Handle::zeroed(size_of::<T>(), align_of::<T>()).map(Value::from_handle)
+        Handle::new(tree()?, size_of::<T>(), align_of::<T>(), |_| ()).map(Value::from_handle)
     }
 
     fn from_handle(handle: Handle) -> Value<T> {
@@ -216,6 +218,11 @@ impl<T: Pod> Value<T> {
     #[inline]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, T> {
         granted(self.handle.lock(limit.into())?)
+    }
+
+    /// Who has the value locked, if anybody alive does. The answer may be outdated when it arrives.
+    pub fn holder(&self) -> Option<Holder> {
+        self.handle.holder()
     }
 
     /// Has somebody locked the value? The answer may be outdated when it arrives.

@@ -8,10 +8,14 @@
 //! through serde do not keep it alive, in whatever process.
 
 use super::arena::Block;
-use super::segment::Id;
-use super::word::{Owner, Patience, Refused, State, Taken};
-use super::{Tree, tree, tree_if_any};
-use crate::platform::atomic::{Ordering, fence};
+use super::holder::{Holder, monotonic_nanoseconds};
+use super::refusal::Refusal;
+use super::roster::Roster;
+use super::segment::{Id, invalid};
+use super::wait::Patience;
+use super::word::{Liveness, Owner, State, Taken, Verdict};
+use super::{Tree, tree_of};
+use crate::platform::atomic::{AtomicU64, Ordering, fence};
 use crate::{GaveUp, Limit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,7 +42,7 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 /// A handle as other processes are sent it. Anybody may have made it up.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Address {
     arena: Id,
     index: u32,
@@ -52,35 +56,14 @@ struct Creation {
     generation: u32,
 }
 
-/// Why the block is not locked by the caller.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    GaveUp(GaveUp),
-    Corrupt,
-    Gone,
-    Unlisted(io::Error),
-}
-
 impl Handle {
-    /// Takes a block and copies `contents` into it.
-    pub(crate) fn new(contents: &[u8], align: usize) -> io::Result<Handle> {
-        Handle::filled(contents.len(), align, |payload| {
-            // SAFETY: `payload` has room for `contents`, and nobody else writes there.
-            unsafe {
-                let to = payload.as_ptr();
-                to.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
-            }
-        })
-    }
-
-    /// Takes a block of `len` bytes that are zero.
-    pub(crate) fn zeroed(len: usize, align: usize) -> io::Result<Handle> {
-        Handle::filled(len, align, |_| ())
-    }
-
-    /// Takes a block of `len` zeroed bytes and lets `fill` write them, under the block's lock.
-    fn filled(len: usize, align: usize, fill: impl FnOnce(NonNull<u8>)) -> io::Result<Handle> {
-        let tree = tree()?;
+    /// Takes a block of `tree` for `len` bytes and lets `fill` write into it: all zero, and locked.
+    pub(crate) fn new(
+        tree: &'static Tree,
+        len: usize,
+        align: usize,
+        fill: impl FnOnce(NonNull<u8>),
+    ) -> io::Result<Handle> {
         let me = tree.roster.me()?;
         let fresh = tree.arena.allocate(me, &tree.roster, len, align)?;
         let creation = Creation {
@@ -93,6 +76,21 @@ impl Handle {
         handle.block.word.unlock(true);
         handle._creation = Some(Arc::new(creation));
         Ok(handle)
+    }
+
+    /// As [`new`](Handle::new), with these contents.
+    pub(crate) fn holding(
+        tree: &'static Tree,
+        contents: &[u8],
+        align: usize,
+    ) -> io::Result<Handle> {
+        Handle::new(tree, contents.len(), align, |payload| {
+            // SAFETY: there is room for `contents` there, and nobody else has it yet.
+            unsafe {
+                let payload = payload.as_ptr();
+                payload.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
+            }
+        })
     }
 
     /// The block with this index as a handle for `len` bytes, if that is what it can be.
@@ -130,11 +128,8 @@ impl Handle {
     #[inline]
     pub(crate) fn lock(&self, limit: Limit<'_>) -> Result<Held<'_>, Refusal> {
         let me = self.before_locking()?;
-        match self
-            .block
-            .word
-            .lock(me, &self.tree.roster, &mut Slices(limit))
-        {
+        let word = &self.block.word;
+        match word.lock(me, &self.witness(), &mut Slices(limit)) {
             Ok(taken) => self.held(me, taken),
             Err(refused) => Err(refused.into()),
         }
@@ -144,9 +139,16 @@ impl Handle {
     #[inline]
     pub(crate) fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {
         let me = self.before_locking()?;
-        match self.block.word.try_lock(me, &self.tree.roster)? {
+        match self.block.word.try_lock(me, &self.witness())? {
             Some(taken) => self.held(me, taken).map(Some),
             None => Ok(None),
+        }
+    }
+
+    fn witness(&self) -> Witness<'_> {
+        Witness {
+            roster: &self.tree.roster,
+            since: self.block.since(),
         }
     }
 
@@ -154,7 +156,7 @@ impl Handle {
     fn before_locking(&self) -> Result<Owner, Refusal> {
         // The check that counts comes when the lock is held; this one keeps handles that are out of
         // date from getting in the way of the block's new owner.
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return Err(Refusal::Gone);
         }
         self.tree.roster.me().map_err(Refusal::Unlisted)
@@ -169,14 +171,40 @@ impl Handle {
         };
         // Exact: the generation of a block in use only changes under this lock, or by its creator,
         // after whom nobody can take the block while it is locked.
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return Err(Refusal::Gone);
         }
         Ok(held)
     }
 
-    #[cfg(test)]
-    pub(crate) fn word(&self) -> &super::word::Word {
+    pub(crate) fn tree(&self) -> &'static Tree {
+        self.tree
+    }
+
+    pub(crate) fn payload(&self) -> NonNull<u8> {
+        self.payload
+    }
+
+    /// Whether the block is still this handle's. Exact under the block's lock, a hint elsewhere.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.block.generation() == self.generation
+    }
+
+    /// Who has the block locked, if anybody alive has.
+    pub(crate) fn holder(&self) -> Option<Holder> {
+        let state = self.block.word.state();
+        let since = self.block.since().load(Ordering::Relaxed);
+        let owner = state.owner().filter(|_| self.is_current())?;
+        let roster = &self.tree.roster;
+        if roster.verdict(owner) != Verdict::Alive {
+            return None;
+        }
+        // Written for whoever held the lock when somebody began to wait.
+        Holder::new(roster, owner, Some(since).filter(|_| state.has_waiters()))
+    }
+
+    pub(crate) fn word(&self) -> &'static super::word::Word {
         &self.block.word
     }
 
@@ -184,16 +212,11 @@ impl Handle {
         self.block.word.state().owner().is_some()
     }
 
-    /// Where the contents are, for whoever reads them without the lock; see [`is_gone`](Handle::is_gone).
-    pub(crate) fn payload(&self) -> NonNull<u8> {
-        self.payload
-    }
-
-    /// Has the block been freed? What was read without the lock counts only if this is `false` after it.
+    /// Has the block been freed? What was read without the lock counts only if it is not, after that.
     pub(crate) fn is_gone(&self) -> bool {
         // The reads come first. Whoever writes there for another object has seen the new generation.
         fence(Ordering::Acquire);
-        self.block.generation() != self.generation
+        !self.is_current()
     }
 
     /// What another process needs to find the block.
@@ -205,14 +228,11 @@ impl Handle {
         }
     }
 
-    /// The block at `address` as a handle for `len` bytes; it has to be in this process's arena.
+    /// The block at `address` as a handle for `len` bytes; this process has to have its arena.
     pub(crate) fn at(address: Address, len: usize, align: usize) -> io::Result<Handle> {
-        let Some(tree) = tree_if_any().filter(|tree| tree.arena.id() == address.arena) else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the handle belongs to a process tree that this process is not part of",
-            ));
-        };
+        let tree = tree_of(address.arena).ok_or_else(|| {
+            invalid("the handle belongs to a process tree that this process is not part of")
+        })?;
         Handle::find(tree, address.index, address.generation, len, align)
     }
 
@@ -243,7 +263,7 @@ impl Drop for Creation {
 /// Says who has the block locked.
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return f.write_str("gone");
         }
         match self.block.word.state() {
@@ -267,7 +287,12 @@ pub(crate) struct Held<'a> {
     consistent: bool,
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
+    /// The block that is locked, to lock it again after a pause.
+    pub(crate) fn handle(&self) -> &'a Handle {
+        self.handle
+    }
+
     pub(crate) fn is_consistent(&self) -> bool {
         self.consistent
     }
@@ -295,8 +320,25 @@ impl Drop for Held<'_> {
     }
 }
 
+/// The roster, and where to note since when a lock is waited for.
+struct Witness<'a> {
+    roster: &'a Roster,
+    since: &'a AtomicU64,
+}
+
+impl Liveness for Witness<'_> {
+    fn verdict(&self, owner: Owner) -> Verdict {
+        self.roster.verdict(owner)
+    }
+
+    fn contended(&self) {
+        // For people who look: it is written without the lock, and may be that of another holder.
+        self.since.store(monotonic_nanoseconds(), Ordering::Relaxed);
+    }
+}
+
 /// A limit, slice by slice.
-struct Slices<'a>(Limit<'a>);
+pub(crate) struct Slices<'a>(pub(crate) Limit<'a>);
 
 impl Patience for Slices<'_> {
     fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp> {
@@ -306,14 +348,5 @@ impl Patience for Slices<'_> {
             .0
             .deadline()
             .map_or(longest, |at| longest.min(left(at))))
-    }
-}
-
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Refusal {
-        match refused {
-            Refused::GaveUp(why) => Refusal::GaveUp(why),
-            Refused::Corrupt => Refusal::Corrupt,
-        }
     }
 }
