@@ -193,11 +193,12 @@ impl<T: Pod> Array<T> {
         if index >= self.len {
             return None;
         }
-        // SAFETY: the payload is aligned, has room for `len` elements and stays mapped. What a guard
-        // writes meanwhile is not atomic; what is read then is bytes, any of which are a `T`, and
-        // promised to be no more than that.
-        let seen = unsafe { racy::load(self.handle.payload().cast::<T>().add(index)) };
-        (!self.handle.is_gone()).then_some(seen)
+        self.handle.peek(|payload| {
+            // SAFETY: the payload is aligned, has room for `len` elements and stays mapped. What a guard
+            // writes meanwhile is not atomic; what is read then is bytes, any of which are a `T`, and
+            // promised to be no more than that.
+            unsafe { racy::load(payload.cast::<T>().add(index)) }
+        })
     }
 
     /// Locks the elements, waiting as long as it takes.

@@ -28,7 +28,7 @@ impl Pinned {
     pub(super) fn at(address: Address, len: usize, align: usize) -> io::Result<Pinned> {
         // PLACEHOLDER for the same, pinned: the block may belong to a dead process, and be given away.
         let handle = Handle::at(address, len, align)?;
-        if handle.is_gone() {
+        if !handle.is_current() {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "the object has been dropped by all who had it",

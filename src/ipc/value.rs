@@ -177,11 +177,12 @@ impl<T: Pod> Value<T> {
     /// from after it, and in the middle of an [`update`](Value::update) anything may be half-done.
     #[doc(alias = "get_obj")]
     pub fn peek(&self) -> Option<T> {
-        // SAFETY: the payload of a `Value<T>` is aligned for a `T`, has room for one, and stays mapped.
-        // What a guard writes meanwhile is not atomic; what is read then is bytes, any of which are a
-        // `T`, and promised to be no more than that.
-        let seen = unsafe { racy::load(self.handle.payload().cast()) };
-        (!self.handle.is_gone()).then_some(seen)
+        self.handle.peek(|payload| {
+            // SAFETY: the payload of a `Value<T>` is aligned for a `T`, has room for one, and stays
+            // mapped. What a guard writes meanwhile is not atomic; what is read then is bytes, any of
+            // which are a `T`, and promised to be no more than that.
+            unsafe { racy::load(payload.cast()) }
+        })
     }
 
     /// Locks the value, waiting as long as it takes.

@@ -212,11 +212,19 @@ impl Handle {
         self.block.word.state().owner().is_some()
     }
 
-    /// Has the block been freed? What was read without the lock counts only if it is not, after that.
-    pub(crate) fn is_gone(&self) -> bool {
-        // The reads come first. Whoever writes there for another object has seen the new generation.
+    /// Lets `read` look at the contents without the lock; `None` if the block was freed meanwhile.
+    ///
+    /// What it sees may be half-written, and it may see the contents of another object, before that
+    /// comes out and its result is thrown away.
+    pub(crate) fn peek<R>(&self, read: impl FnOnce(NonNull<u8>) -> R) -> Option<R> {
+        // First of all, because the memory of a freed block may have been given back.
+        if !self.is_current() {
+            return None;
+        }
+        let seen = read(self.payload);
+        // Whoever writes there for another object has seen the new generation: so does this look.
         fence(Ordering::Acquire);
-        !self.is_current()
+        self.is_current().then_some(seen)
     }
 
     /// What another process needs to find the block.
