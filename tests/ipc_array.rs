@@ -203,7 +203,11 @@ fn memory_of_a_dropped_array_comes_back_zeroed() {
 fn changes_of_threads_and_processes_exclude_each_other() {
     watchdog(LIMIT, "rotations", || {
         let array = Array::from_slice(&Vec::from_iter(0..100_u32)).unwrap();
+        let arrived = Shared::<AtomicU32>::new(0).unwrap();
         let work = || {
+            // All at the same time.
+            arrived.fetch_add(1, Ordering::Relaxed);
+            wait_until(|| arrived.load(Ordering::Relaxed) == 4);
             for _ in 0..500 {
                 array
                     .update(|array| {

@@ -72,7 +72,11 @@ fn an_atomic_counts_for_all_processes() {
     watchdog(LIMIT, "atomics", || {
         let counter = Shared::<AtomicU64>::new(5).unwrap();
         let small = Shared::<AtomicI8>::new(-3).unwrap();
+        let arrived = Shared::<AtomicU32>::new(0).unwrap();
         let work = || {
+            // All at the same time.
+            arrived.fetch_add(1, Ordering::Relaxed);
+            wait_until(|| arrived.load(Ordering::Relaxed) == 4);
             for _ in 0..10_000 {
                 counter.fetch_add(1, Ordering::Relaxed);
             }

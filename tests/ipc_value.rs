@@ -35,9 +35,14 @@ fn a_value_begins_as_zero_or_as_what_it_was_made_of() {
 #[test]
 fn additions_of_threads_and_processes_are_all_counted() {
     watchdog(LIMIT, "additions", || {
+        const ROUNDS: i64 = 20_000;
         let sum = Value::new(0_i64).unwrap();
+        let arrived = Shared::<AtomicU32>::new(0).unwrap();
         let work = || {
-            for n in 0..3000 {
+            // All at the same time.
+            arrived.fetch_add(1, Ordering::Relaxed);
+            wait_until(|| arrived.load(Ordering::Relaxed) == 4);
+            for n in 0..ROUNDS {
                 sum.fetch_add(n).unwrap();
                 sum.fetch_sub(n - 1).unwrap();
             }
@@ -48,7 +53,7 @@ fn additions_of_threads_and_processes_are_all_counted() {
             scope.spawn(work);
         });
         children.into_iter().for_each(Victim::join);
-        assert_eq!(sum.get().unwrap(), 4 * 3000);
+        assert_eq!(sum.get().unwrap(), 4 * ROUNDS);
     });
 }
 
