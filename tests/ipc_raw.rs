@@ -218,8 +218,13 @@ fn memory_without_a_lock_stays_while_a_handle_does() {
     assert_eq!(visitor.to_vec(), [7; 20]);
     visitor.elements().fill(8);
     assert!(others.iter().all(|other| other.to_vec() == [9; 20]));
-    let again: RawArray<u64> = postcard::from_bytes(&bytes).unwrap();
-    assert_eq!(again.get(19), Some(8));
+    // But there are no new handles to what its maker has dropped.
+    assert!(postcard::from_bytes::<RawArray<u64>>(&bytes).is_err());
+    drop(visitor);
+    let others: Vec<_> = (0..80)
+        .map(|_| RawArray::from_slice(&[5_u64; 20]).unwrap())
+        .collect();
+    assert!(others.iter().all(|other| other.to_vec() == [5; 20]));
 }
 
 /// A handle that is not what its bytes say does not come into being: nothing would check it later.
@@ -253,4 +258,29 @@ fn handles_cross_threads() {
     crosses::<RawArray<u64>>();
     crosses::<Shared<AtomicU64>>();
     crosses::<SharedSlice<'_, u64>>();
+}
+
+/// The child of a fork has its parent's handles: they are its own as soon as it uses them.
+#[test]
+fn a_forked_child_keeps_what_it_uses() {
+    watchdog(LIMIT, "forked child", || {
+        let told = RawArray::<u32>::zeroed(2).unwrap();
+        let made = RawArray::from_slice(&[7_u64; 20]).unwrap();
+        let go = told.clone();
+        let inherited = made.clone();
+        let child = Victim::new(move || {
+            assert_eq!(inherited.get(0), Some(7));
+            go.set(0, 1).unwrap();
+            wait_until(|| go.get(1) == Some(1));
+            assert_eq!(inherited.to_vec(), [7; 20]);
+        });
+        wait_until(|| told.get(0) == Some(1));
+        drop(made);
+        let others: Vec<_> = (0..40)
+            .map(|_| RawArray::from_slice(&[9_u64; 20]).unwrap())
+            .collect();
+        told.set(1, 1).unwrap();
+        child.join();
+        drop(others);
+    });
 }

@@ -20,7 +20,8 @@ use std::marker::PhantomData;
 /// [`elements`](RawArray::elements) is that slice, of all elements. `T` is plain data as for
 /// [`Array`](super::Array).
 ///
-/// The memory stays as long as any process that lives has a handle to it, whichever process made it.
+/// The memory stays as long as any process that lives has a handle to it, whichever process made it;
+/// new handles are refused once the process that made the object has dropped its own.
 /// Handles clone and serialise (see the [module](super)).
 ///
 /// * **Death.** Nothing is held, so nothing is lost; of a long write, any part may have been done.

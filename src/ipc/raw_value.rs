@@ -19,7 +19,8 @@ use std::ptr::NonNull;
 /// is no order between writes to different values, and "read, change, write back" loses what others write
 /// in between: for a counter or a flag take [`ipc::Shared`](super::Shared), and for anything bigger a lock.
 ///
-/// The memory stays as long as any process that lives has a handle to it, whichever process made it.
+/// The memory stays as long as any process that lives has a handle to it, whichever process made it;
+/// new handles are refused once the process that made the object has dropped its own.
 /// Handles clone and serialise (see the [module](super)).
 ///
 /// * **Death.** Nothing is held, so nothing is lost.

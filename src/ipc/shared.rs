@@ -20,7 +20,8 @@ use std::ops::Deref;
 /// There is no `Shared<AtomicBool>`, since another process may write any byte and not all are a `bool`: take
 /// `AtomicU8`.
 ///
-/// The memory stays as long as any process that lives has a handle to it, whichever process made it.
+/// The memory stays as long as any process that lives has a handle to it, whichever process made it;
+/// new handles are refused once the process that made the object has dropped its own.
 /// Handles clone and serialise (see the [module](super)).
 ///
 /// ```
