@@ -142,6 +142,13 @@ impl Handle {
         Ok(held)
     }
 
+    /// The object was freed while it was locked: its memory has waited for this.
+    #[cold]
+    fn give_back(&self, me: Owner) {
+        let tree = self.tree;
+        tree.arena.give_back_if_idle(self.index, me, &tree.roster);
+    }
+
     #[cfg(test)]
     pub(crate) fn word(&self) -> &super::word::Word {
         &self.block.word
@@ -231,8 +238,12 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         // The child of a fork inherits the guards of its parent, but not the locks.
-        if self.handle.tree.roster.current() == Some(self.me) {
-            self.handle.block.word.unlock(self.consistent);
+        let handle = self.handle;
+        if handle.tree.roster.current() == Some(self.me) {
+            handle.block.word.unlock(self.consistent);
+            if handle.block.generation() != handle.generation {
+                handle.give_back(self.me);
+            }
         }
     }
 }
