@@ -152,7 +152,9 @@ struct Mark<T: Pod>(Value<T>, u8);
 
 impl<T: Pod> Marked for Mark<T> {
     fn is_whole(&self) -> bool {
-        let guard = self.0.lock().unwrap();
+        let Ok(guard) = self.0.lock() else {
+            return false;
+        };
         bytemuck::bytes_of(&*guard)
             .iter()
             .all(|&byte| byte == self.1)
