@@ -188,6 +188,18 @@ impl Handle {
     fn unlock_inconsistent(&self, name: u32) {
         if self.tree.roster.name() | DIED == name {
             self.block.word.unlock(false);
+            if !self.is_current() {
+                self.give_back();
+            }
+        }
+    }
+
+    /// The object was freed while it was locked: its memory has waited for this.
+    #[cold]
+    fn give_back(&self) {
+        let tree = self.tree;
+        if let Some(me) = tree.roster.current() {
+            tree.arena.give_back_if_idle(self.index, me, &tree.roster);
         }
     }
 
@@ -392,6 +404,9 @@ impl Drop for Held<'_> {
         // The child of a fork inherits the guards of its parent, but not the locks.
         if self.handle.tree.roster.name() == self.name {
             self.handle.block.word.unlock(true);
+            if !self.handle.is_current() {
+                self.handle.give_back();
+            }
         } else {
             self.handle.unlock_inconsistent(self.name);
         }
