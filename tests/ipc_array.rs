@@ -408,6 +408,9 @@ fn a_handle_with_another_length_or_type_is_refused() {
         let forged = postcard::to_stdvec(&(arena, index, generation, forged)).unwrap();
         assert!(postcard::from_bytes::<Array<u32>>(&forged).is_err());
     }
+    // Of the next object in that place: it could come true, and there is no room for so many.
+    let next = postcard::to_stdvec(&(arena, index, generation + 1, 100_u64)).unwrap();
+    assert!(postcard::from_bytes::<Array<u32>>(&next).is_err());
     assert!(postcard::from_bytes::<Array<u64>>(&bytes).is_err());
     assert!(postcard::from_bytes::<Array<u8>>(&bytes).is_err());
     let stranger = postcard::to_stdvec(&([1_u64, 2], index, generation, len)).unwrap();
