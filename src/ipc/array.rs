@@ -7,6 +7,7 @@
 use super::shared_slice::OutOfBounds;
 use super::{ElementError, Holder, LockError, racy};
 use crate::Limit;
+use crate::shm::arena::Request;
 use crate::shm::handle::{Address, Handle, Held};
 use crate::shm::tree;
 use bytemuck::Pod;
@@ -84,7 +85,7 @@ impl<T: Pod> Array<T> {
     /// [`Lock::new`](super::Lock::new).
     pub fn zeroed(len: usize) -> io::Result<Array<T>> {
         Ok(Array::of(
-            Handle::new(tree()?, bytes::<T>(len)?, align_of::<T>(), |_| ())?,
+            Handle::zeroed(tree()?, bytes::<T>(len)?, align_of::<T>())?,
             len,
         ))
     }
@@ -364,7 +365,8 @@ impl<'de, T: Pod> Deserialize<'de> for Array<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (address, len) = <(Address, u64)>::deserialize(deserializer)?;
         let len = usize::try_from(len).map_err(D::Error::custom)?;
-        let handle = bytes::<T>(len).and_then(|bytes| Handle::at(address, bytes, align_of::<T>()));
+        let handle = bytes::<T>(len)
+            .and_then(|bytes| Handle::at(address, Request::new(bytes, align_of::<T>())));
         Ok(Array::of(handle.map_err(D::Error::custom)?, len))
     }
 }
