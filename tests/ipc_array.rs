@@ -293,8 +293,8 @@ fn an_owner_killed_halfway_leaves_half_to_see() {
 /// M51: an array is handed to a worker by its handle; what the worker writes is there at once.
 #[test]
 fn workers_fill_a_big_array_in_place() {
-    const ELEMENTS: usize = 50 << 10;
-    const PARTS: usize = 5;
+    const ELEMENTS: usize = 1 << 20;
+    const PARTS: usize = 4;
     fn fill((array, part): (Array<u32>, usize)) {
         let mut guard = array.lock().unwrap();
         let len = guard.len() / PARTS;
@@ -304,7 +304,7 @@ fn workers_fill_a_big_array_in_place() {
     }
     watchdog(LIMIT, "filled in place", || {
         let array = Array::<u32>::zeroed(ELEMENTS).unwrap();
-        // What crosses the process border is not 200 KiB.
+        // What crosses the process border is not 4 MiB.
         assert!(postcard::to_stdvec(&array).unwrap().len() < 50);
         let pool = ProcessPoolExecutor::new(2).unwrap();
         let parts = pool

@@ -9,7 +9,7 @@ mod victim;
 
 use common::watchdog;
 use latchwork::executor::{Executor, ProcessPoolExecutor};
-use latchwork::ipc::{Misfit, OutOfBounds, RawArray, RawValue, Shared, SharedSlice};
+use latchwork::ipc::{Array, Misfit, OutOfBounds, RawArray, RawValue, Shared, SharedSlice, Value};
 use std::io;
 use std::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
 use std::thread;
@@ -218,8 +218,95 @@ fn memory_without_a_lock_stays_while_a_handle_does() {
     assert_eq!(visitor.to_vec(), [7; 20]);
     visitor.elements().fill(8);
     assert!(others.iter().all(|other| other.to_vec() == [9; 20]));
-    let again: RawArray<u64> = postcard::from_bytes(&bytes).unwrap();
-    assert_eq!(again.get(19), Some(8));
+    // But it has an end: who comes late gets nothing, and what the last one leaves is used again.
+    assert!(postcard::from_bytes::<RawArray<u64>>(&bytes).is_err());
+    let copy = visitor.clone();
+    drop(visitor);
+    assert_eq!(copy.get(0), Some(8));
+}
+
+/// M19: a process that has a handle keeps the memory, though the one that made it does not.
+#[test]
+fn another_process_keeps_the_memory_of_a_dropped_array() {
+    fn keep((array, stage): (RawArray<u64>, Shared<AtomicU32>)) -> Vec<u64> {
+        stage.store(1, Ordering::Release);
+        while stage.load(Ordering::Acquire) != 2 {
+            thread::yield_now();
+        }
+        array.to_vec()
+    }
+    watchdog(LIMIT, "kept", || {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let stage = Shared::<AtomicU32>::new(0).unwrap();
+        // Of a size that no other test of this file uses.
+        let array = RawArray::from_slice(&[7_u64; 20_000]).unwrap();
+        let kept = pool.submit(keep, (array.clone(), stage.clone())).unwrap();
+        wait_until(|| stage.load(Ordering::Acquire) == 1);
+        drop(array);
+        let others: Vec<_> = (0..4)
+            .map(|_| RawArray::from_slice(&[9_u64; 20_000]).unwrap())
+            .collect();
+        stage.store(2, Ordering::Release);
+        assert_eq!(kept.result().unwrap(), [7; 20_000]);
+        assert!(others.iter().all(|other| other.get(19_999) == Some(9)));
+    });
+}
+
+/// M20: memory that the last process has let go is used again, and zero.
+#[test]
+fn memory_of_a_dropped_raw_array_comes_back_zeroed() {
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let array = RawArray::<u8>::zeroed(60_000).unwrap();
+        assert!(array.elements().iter().all(|byte| byte == 0));
+        array.elements().fill(0xEE);
+        let bytes = postcard::to_stdvec(&array).unwrap();
+        let visitor: RawArray<u8> = postcard::from_bytes(&bytes).unwrap();
+        drop(array);
+        assert_eq!(visitor.get(59_999), Some(0xEE));
+        let (_, index, _, _): ([u64; 2], u32, u32, u64) = postcard::from_bytes(&bytes).unwrap();
+        places.push(index);
+    }
+    assert!(places.iter().all(|&place| place == places[0]), "{places:?}");
+}
+
+/// S32: a forked child has what its parent had, and keeps it once it has used it.
+#[test]
+fn a_forked_child_keeps_what_it_uses() {
+    watchdog(LIMIT, "forked", || {
+        let stage = Shared::<AtomicU32>::new(0).unwrap();
+        // Of a size that no other test of this file uses.
+        let array = RawArray::from_slice(&[7_u64; 40_000]).unwrap();
+        let child = Victim::new(|| {
+            assert_eq!(array.get(0), Some(7));
+            stage.store(1, Ordering::Release);
+            wait_until(|| stage.load(Ordering::Acquire) == 2);
+            assert!(array.elements().iter().all(|element| element == 7));
+        });
+        wait_until(|| stage.load(Ordering::Acquire) == 1);
+        drop(array);
+        let _others: Vec<_> = (0..4)
+            .map(|_| RawArray::from_slice(&[9_u64; 40_000]).unwrap())
+            .collect();
+        stage.store(2, Ordering::Release);
+        child.join();
+    });
+}
+
+/// What has a lock is not to be had without it, and the other way round.
+#[test]
+fn a_handle_of_one_kind_is_not_one_of_the_other() {
+    let locked = Array::<u64>::zeroed(5).unwrap();
+    let bytes = postcard::to_stdvec(&locked).unwrap();
+    assert!(postcard::from_bytes::<RawArray<u64>>(&bytes).is_err());
+    assert!(postcard::from_bytes::<Array<u64>>(&bytes).is_ok());
+    let raw = RawArray::<u64>::zeroed(5).unwrap();
+    let bytes = postcard::to_stdvec(&raw).unwrap();
+    assert!(postcard::from_bytes::<Array<u64>>(&bytes).is_err());
+    let value = Value::new(5_u64).unwrap();
+    let bytes = postcard::to_stdvec(&value).unwrap();
+    assert!(postcard::from_bytes::<RawValue<u64>>(&bytes).is_err());
+    assert!(postcard::from_bytes::<Shared<AtomicU64>>(&bytes).is_err());
 }
 
 /// A handle that is not what its bytes say does not come into being: nothing would check it later.
