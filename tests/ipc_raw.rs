@@ -14,7 +14,7 @@ use std::io;
 use std::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use victim::{Victim, wait_until};
+use victim::{Victim, sleep_for_ever, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -290,6 +290,35 @@ fn a_forked_child_keeps_what_it_uses() {
             .collect();
         stage.store(2, Ordering::Release);
         child.join();
+    });
+}
+
+/// S22: what a killed process had comes back.
+#[test]
+fn memory_that_only_the_dead_had_is_used_again() {
+    watchdog(LIMIT, "the dead", || {
+        let index_of = |array: &RawArray<u64>| {
+            let bytes = postcard::to_stdvec(array).unwrap();
+            let (_, index, _, _): ([u64; 2], u32, u32, u64) = postcard::from_bytes(&bytes).unwrap();
+            index
+        };
+        let stage = Shared::<AtomicU32>::new(0).unwrap();
+        // Of a size that no other test of this file uses.
+        let array = RawArray::<u64>::zeroed(100_000).unwrap();
+        let child = Victim::new(|| {
+            array.set(0, 1).unwrap();
+            stage.store(1, Ordering::Release);
+            sleep_for_ever()
+        });
+        wait_until(|| stage.load(Ordering::Acquire) == 1);
+        let index = index_of(&array);
+        drop(array);
+        let other = RawArray::<u64>::zeroed(100_000).unwrap();
+        assert_ne!(index_of(&other), index);
+        child.kill();
+        let again = RawArray::<u64>::zeroed(100_000).unwrap();
+        assert_eq!(index_of(&again), index);
+        assert_eq!(again.get(0), Some(0));
     });
 }
 
