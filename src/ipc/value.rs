@@ -15,8 +15,8 @@ use std::ops::{Deref, DerefMut};
 /// A value that the processes of a tree share, under a lock of its own.
 ///
 /// `T` is plain data: any number, array of numbers, or `#[repr(C)]` struct of such that derives
-/// [`bytemuck::Pod`], at most 256 KiB big and aligned to at most 64 bytes (32 for values of up to
-/// 32 bytes, which share a cache line with their lock). No pointers and no padding: a bit pattern that
+/// [`bytemuck::Pod`], aligned to at most 64 bytes (32 for values of up to 32 bytes, which share a cache
+/// line with their lock). No pointers and no padding: a bit pattern that
 /// another process wrote must be a `T` whatever it is. The compiler refuses anything else.
 ///
 /// Each operation locks, does its work and unlocks; [`update`](Value::update) is what makes "read,
