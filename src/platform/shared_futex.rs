@@ -13,6 +13,20 @@
 pub(crate) use modelled::{somebody_died, wait, wake_one};
 #[cfg(not(loom))]
 pub(crate) use native::{wait, wake_one};
+#[cfg(not(loom))]
+pub(crate) use several::{ring, wait_for_any, width};
+
+use crate::platform::atomic::AtomicU32;
+
+#[cfg(not(loom))]
+mod several;
+
+/// A word, and what it has to hold for a sleep on it to go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited<'a> {
+    pub(crate) word: &'a AtomicU32,
+    pub(crate) expected: u32,
+}
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,12 @@ pub(crate) mod handle;
 pub(crate) mod roster;
 #[cfg(not(loom))]
 pub(crate) mod segment;
+#[cfg(not(loom))]
+pub(crate) mod sleepers;
+#[cfg(not(loom))]
+pub(crate) mod wait;
+#[cfg(not(loom))]
+pub(crate) mod waiting;
 pub(crate) mod word;
 
 #[cfg(not(loom))]
