@@ -38,9 +38,12 @@
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
 mod error;
+mod event;
 mod lock;
 mod value;
 
-pub use error::LockError;
+pub use crate::shm::holder::Holder;
+pub use error::{AccessError, LockError};
+pub use event::Event;
 pub use lock::{Lock, LockGuard};
 pub use value::{Value, ValueGuard};

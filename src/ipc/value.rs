@@ -3,6 +3,7 @@
 use super::LockError;
 use crate::Limit;
 use crate::shm::handle::{Handle, Held};
+use crate::shm::tree;
 use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -63,7 +64,8 @@ impl<T: Pod> Value<T> {
     /// `InvalidInput` if `T` is too big or too strictly aligned, else as for
     /// [`Lock::new`](super::Lock::new).
     pub fn new(value: T) -> io::Result<Value<T>> {
-        Handle::new(bytemuck::bytes_of(&value), align_of::<T>()).map(Value::from_handle)
+        Handle::holding(tree()?, bytemuck::bytes_of(&value), align_of::<T>())
+            .map(Value::from_handle)
     }
 
     fn from_handle(handle: Handle) -> Value<T> {

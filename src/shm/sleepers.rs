@@ -199,7 +199,7 @@ impl Drop for Registration {
         };
         let Left { word, ended, waker } = sleepers().state.lock().table.leave(at);
         if ended == Some(Ended::Woken) {
-            shared_futex::wake_one(word);
+            shared_futex::wake(word, 1);
         }
         drop(waker);
     }

@@ -82,7 +82,7 @@ impl Told {
     /// Wakes them. Never unwinds: behind one waker others wait to be woken.
     pub(super) fn fire(&mut self) {
         for word in self.strays.drain(..) {
-            shared_futex::wake_one(word);
+            shared_futex::wake(word, 1);
         }
         for waker in self.wakers.drain(..) {
             contain(|| waker.wake());
