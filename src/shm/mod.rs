@@ -25,10 +25,8 @@ pub(crate) mod roster;
 #[cfg(not(loom))]
 pub(crate) mod segment;
 pub(crate) mod sequence;
-#[cfg(not(loom))]
 pub(crate) mod sleepers;
 pub(crate) mod wait;
-#[cfg(not(loom))]
 pub(crate) mod waiting;
 pub(crate) mod word;
 
@@ -43,5 +41,6 @@ mod tree;
 #[doc(hidden)]
 pub mod models {
     pub use super::protocol::event::model::EventModel;
+    pub use super::sleepers::model as sleepers;
     pub use super::word::model::{Outcome, Tree};
 }

@@ -45,7 +45,7 @@
 
 use crate::platform::atomic::{AtomicU32, Ordering};
 use crate::platform::shared_futex::{self, Awaited, Ended};
-use crate::platform::{ShortLock, thread_id};
+use crate::platform::{ShortLock, const_fn, spawn_unchecked, thread_id};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use table::{Arrival, Entered, Left, Table, Told};
@@ -70,6 +70,9 @@ struct State {
     thread: Thread,
     /// The thread's id, once it runs.
     thread_id: u32,
+    /// A model ends only when all its threads have.
+    #[cfg(loom)]
+    is_over: bool,
 }
 
 /// What is known of the thread that sleeps for the others.
@@ -79,7 +82,9 @@ enum Thread {
     /// It will look at everything before it sleeps. Or it is being started, which is the same.
     Awake,
     /// It sleeps, or is about to.
-    Asleep { until: Option<Instant> },
+    Asleep {
+        until: Option<Instant>,
+    },
 }
 
 /// What a new wait means for the thread.
@@ -89,16 +94,16 @@ enum Errand {
     Start,
 }
 
-static SLEEPERS: Sleepers = Sleepers {
-    state: ShortLock::new(State {
-        table: Table::new(),
-        thread: Thread::Missing,
-        thread_id: 0,
-    }),
-    doorbell: AtomicU32::new(0),
-};
-
+#[cfg(not(loom))]
 fn sleepers() -> &'static Sleepers {
+    static SLEEPERS: Sleepers = Sleepers::new();
+    &SLEEPERS
+}
+#[cfg(loom)]
+fn sleepers() -> &'static Sleepers {
+    loom::lazy_static! {
+        static ref SLEEPERS: Sleepers = Sleepers::new();
+    }
     &SLEEPERS
 }
 
@@ -137,7 +142,7 @@ pub(crate) fn register(
     let sleepers = sleepers();
     let entered = {
         let mut state = sleepers.state.lock();
-        let entered = state.table.enter(arrival, Instant::now(), &mut told);
+        let entered = state.table.enter(arrival, shared_futex::now(), &mut told);
         entered.map(|entered| (entered.at, sleepers.errand(&mut state, &entered)))
     };
     told.fire();
@@ -206,13 +211,13 @@ impl Drop for Registration {
 }
 
 fn start() -> std::io::Result<()> {
-    crate::platform::spawn_thread("latchwork-ipc".to_owned(), || {
+    let sleep_for_others = || {
         sleepers().begin();
         let mut bed = Bed::default();
-        loop {
-            sleepers().turn(&mut bed);
-        }
-    })
+        while sleepers().turn(&mut bed) {}
+    };
+    // SAFETY: it borrows nothing.
+    unsafe { spawn_unchecked("latchwork-ipc", 0, sleep_for_others) }
 }
 
 /// What the thread keeps from one turn to the next.
@@ -226,6 +231,21 @@ struct Bed {
 }
 
 impl Sleepers {
+    const_fn! {
+        fn new() -> Sleepers {
+            Sleepers {
+                state: ShortLock::new(State {
+                    table: Table::new(),
+                    thread: Thread::Missing,
+                    thread_id: 0,
+                    #[cfg(loom)]
+                    is_over: false,
+                }),
+                doorbell: AtomicU32::new(0),
+            }
+        }
+    }
+
     /// What has to be done for a wait that begins, and is done by the caller.
     fn errand(&self, state: &mut State, entered: &Entered) -> Errand {
         let errand = match state.thread {
@@ -262,12 +282,13 @@ impl Sleepers {
         told.fire();
     }
 
-    /// Looks at everything, and tells those whom it concerns; if there are none, sleeps.
-    fn turn(&self, bed: &mut Bed) {
+    /// Looks at everything, and tells those whom it concerns; if there are none, sleeps. False when
+    /// all is over, which it never is but in a model.
+    fn turn(&self, bed: &mut Bed) -> bool {
         let Bed { set, heard, told } = bed;
         let mut state = self.state.lock();
         state.thread = Thread::Awake;
-        let now = Instant::now();
+        let now = shared_futex::now();
         state.table.after_wake(&set[..*heard], told);
         state.table.look(now, told);
         set.clear();
@@ -275,7 +296,11 @@ impl Sleepers {
         if !told.is_empty() {
             drop(state);
             told.fire();
-            return;
+            return true;
+        }
+        #[cfg(loom)]
+        if state.is_over {
+            return false;
         }
         let are_all = state.table.fill(set, shared_futex::width());
         let until = match (state.table.next_deadline(), are_all) {
@@ -292,6 +317,7 @@ impl Sleepers {
         let timeout = until.map(|until| until.saturating_duration_since(now));
         let last = shared_futex::wait_for_any(doorbell, set, timeout);
         *heard = last.map_or(0, |last| last + 1);
+        true
     }
 }
 
@@ -335,5 +361,8 @@ pub(crate) mod fork {
     }
 }
 
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;

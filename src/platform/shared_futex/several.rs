@@ -86,6 +86,11 @@ pub(crate) fn ring(doorbell: &AtomicU32) {
     Signal::new().handle(doorbell).wake();
 }
 
+/// The time by which the sleeps end.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 /// The call wants to know when, not how long.
 fn monotonic_in(timeout: Duration) -> Timespec {
     let mut now = libc::timespec {

@@ -8,7 +8,7 @@
 //! a time before. They are in two lists each: that of their word, and that of their slice, in which
 //! whoever came first expires first. Used by `shm::sleepers`.
 
-use super::list::{Axis, List, Linked, Links};
+use super::list::{Axis, Linked, Links, List};
 use super::slice::Slice;
 use crate::panic::contain;
 use crate::platform::atomic::{AtomicU32, Ordering};
@@ -286,7 +286,9 @@ impl Table {
     /// When the first slice is over.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let firsts = self.slices.iter().filter_map(List::first);
-        firsts.map(|first| self.slots[first as usize].deadline).min()
+        firsts
+            .map(|first| self.slots[first as usize].deadline)
+            .min()
     }
 
     /// The line of the word at this address, or where it would be.
