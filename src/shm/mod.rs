@@ -28,7 +28,9 @@ pub(crate) mod roster;
 #[cfg(not(loom))]
 pub(crate) mod segment;
 pub(crate) mod sequence;
+pub(crate) mod sleepers;
 pub(crate) mod wait;
+pub(crate) mod waiting;
 pub(crate) mod word;
 
 #[cfg(not(loom))]
@@ -42,5 +44,6 @@ mod tree;
 #[doc(hidden)]
 pub mod models {
     pub use super::protocol::event::model::EventModel;
+    pub use super::sleepers::model as sleepers;
     pub use super::word::model::{Outcome, Tree};
 }
