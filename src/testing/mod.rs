@@ -65,11 +65,13 @@
 //!   follow into victims.
 
 mod baseline;
+mod course;
 mod step;
 mod timed;
 mod victim;
 
 pub use baseline::{Baseline, Leak, Leaks};
+pub use course::{Course, Walker};
 pub use step::{Fate, Step, Stepper, killed_after, stopped_after};
 pub use timed::timed;
 pub use victim::Victim;

@@ -36,6 +36,10 @@ pub struct Stepper {
     victim: Victim,
     /// In a system call that has not returned.
     asleep: bool,
+    /// Asleep while running to some place, and not in a step.
+    running: bool,
+    /// The instruction executed last, and how often in a row before.
+    repeated: (usize, u32),
     /// A signal that has to be delivered with the next step.
     signal: libc::c_int,
     _processor: Processor,
@@ -45,6 +49,9 @@ pub struct Stepper {
 
 /// How long a system call may take before its sleeper is called asleep.
 const BRIEF: Duration = Duration::from_millis(1);
+
+/// How often a repeating instruction is stepped before the rest of it is done at once.
+const REPETITIONS: u32 = 3;
 
 /// Runs `prepare` and then `work` in a forked child and kills it `steps` instructions into `work`.
 ///
@@ -132,6 +139,8 @@ impl Stepper {
         let mut stepper = Stepper {
             victim,
             asleep: false,
+            running: false,
+            repeated: (0, 0),
             signal: 0,
             _processor: processor,
             _not_send: PhantomData,
@@ -149,25 +158,78 @@ impl Stepper {
 
     /// Lets the victim execute one instruction.
     ///
+    /// Of one that repeats itself (`rep movsb`) it is one repetition, three times; then all the rest.
+    ///
     /// # Errors
     ///
     /// As for [`killed_after`].
     pub fn step(&mut self) -> io::Result<Step> {
-        let patience = match self.asleep {
-            true => Some(BRIEF),
-            // An instruction that is no system call ends at once.
-            false => self.at_system_call()?.then_some(BRIEF),
-        };
-        if !self.asleep {
-            let signal = mem::take(&mut self.signal);
-            self.trace(libc::PTRACE_SINGLESTEP, signal as usize)?;
+        if self.asleep {
+            return self.wait_for_stop(true);
         }
-        let status = match patience {
-            None => self.victim.wait(0)?,
-            Some(patience) => self.wait_awhile(patience)?,
+        let place = self.place()?;
+        let code = self.code(place);
+        self.repeated = match self.repeated {
+            (last, times) if last == place => (place, times + 1),
+            _ => (place, 0),
         };
-        self.asleep = status.is_none();
-        status.map_or(Ok(Step::Asleep), |status| self.judge(status))
+        let repeats_on = self.repeated.1 >= REPETITIONS;
+        if let Some(next) = machine::behind_repetition(code, place).filter(|_| repeats_on)
+            && self.break_at(Some(next)).is_ok()
+        {
+            let step = self.go_on(libc::PTRACE_CONT, false);
+            self.break_at(None)?;
+            return step;
+        }
+        self.go_on(libc::PTRACE_SINGLESTEP, machine::is_system_call(code))
+    }
+
+    /// Lets the victim run until it is about to execute the instruction at `address`, at least one
+    /// instruction further on. Much quicker than steps, for the processor itself looks out.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the processor cannot be told to, else as for [`killed_after`].
+    pub fn run_to(&mut self, address: usize) -> io::Result<Step> {
+        if !self.asleep {
+            // The victim may be where it is to go.
+            match self.step()? {
+                Step::Ran if self.place()? == address => return Ok(Step::Ran),
+                Step::Ran => {}
+                other => return Ok(other),
+            }
+            self.break_at(Some(address))?;
+            self.running = true;
+            return self.go_on(libc::PTRACE_CONT, true);
+        }
+        self.wait_for_stop(true)
+    }
+
+    /// The address of the instruction that comes next.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; it tells nothing of a victim that is asleep.
+    pub fn place(&self) -> io::Result<usize> {
+        // SAFETY: any bytes are a valid set of registers.
+        let mut registers: libc::user_regs_struct = unsafe { mem::zeroed() };
+        let mut place = libc::iovec {
+            iov_base: (&raw mut registers).cast(),
+            iov_len: size_of_val(&registers),
+        };
+        // SAFETY: the kernel writes at most `iov_len` bytes into `registers`.
+        let got = unsafe {
+            libc::ptrace(
+                libc::PTRACE_GETREGSET,
+                self.victim.pid(),
+                libc::NT_PRSTATUS,
+                &raw mut place,
+            )
+        };
+        match got {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(machine::place(&registers)),
+        }
     }
 
     /// Steps until `steps` instructions were executed; asleep in the last of them is done with it.
@@ -200,6 +262,9 @@ impl Stepper {
             self.victim.signal(libc::SIGSTOP)?;
             let status = self.victim.wait(0)?;
             self.judge(status.unwrap_or(0))?;
+            if self.running {
+                self.break_at(None)?;
+            }
         }
         self.trace(libc::PTRACE_DETACH, libc::SIGSTOP as usize)?;
         self.victim.stopped()?;
@@ -233,14 +298,14 @@ impl Stepper {
         }
     }
 
-    /// Waits for the end of a step, at most `patience` if the victim sleeps.
-    fn wait_awhile(&mut self, patience: Duration) -> io::Result<Option<libc::c_int>> {
+    /// Waits for the end of a step, but not for a victim that sleeps.
+    fn wait_awhile(&mut self) -> io::Result<Option<libc::c_int>> {
         let began = Instant::now();
         loop {
             if let Some(status) = self.victim.wait(libc::WNOHANG)? {
                 return Ok(Some(status));
             }
-            if began.elapsed() >= patience && self.is_asleep() {
+            if began.elapsed() >= BRIEF && self.is_asleep() {
                 // Looked at in this order, what ended in between is noticed.
                 return self.victim.wait(libc::WNOHANG);
             }
@@ -258,40 +323,42 @@ impl Stepper {
         )
     }
 
-    /// Whether the next instruction is a system call.
-    fn at_system_call(&self) -> io::Result<bool> {
-        // SAFETY: any bytes are a valid set of registers.
-        let mut registers: libc::user_regs_struct = unsafe { mem::zeroed() };
-        let mut place = libc::iovec {
-            iov_base: (&raw mut registers).cast(),
-            iov_len: size_of_val(&registers),
+    /// The first bytes of the instruction at `place`; whatever cannot be read is no instruction of note.
+    fn code(&self, place: usize) -> u64 {
+        // SAFETY: reads a word of the victim's memory.
+        let word = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.victim.pid(), place, 0) };
+        word.cast_unsigned()
+    }
+
+    /// Tells the processor where the victim has to stop, or that it need not.
+    fn break_at(&self, address: Option<usize>) -> io::Result<()> {
+        machine::break_at(self.victim.pid(), address)
+    }
+
+    /// Sets the victim going and waits until it stands still or is found asleep.
+    fn go_on(&mut self, request: libc::c_uint, may_sleep: bool) -> io::Result<Step> {
+        let signal = mem::take(&mut self.signal);
+        self.trace(request, signal as usize)?;
+        self.wait_for_stop(may_sleep)
+    }
+
+    fn wait_for_stop(&mut self, may_sleep: bool) -> io::Result<Step> {
+        let status = match may_sleep {
+            // An instruction that is no system call ends at once.
+            false => self.victim.wait(0)?,
+            true => self.wait_awhile()?,
         };
-        // SAFETY: the kernel writes at most `iov_len` bytes into `registers`.
-        let got = unsafe {
-            libc::ptrace(
-                libc::PTRACE_GETREGSET,
-                self.victim.pid(),
-                libc::NT_PRSTATUS,
-                &raw mut place,
-            )
-        };
-        if got == -1 {
-            return Err(io::Error::last_os_error());
+        self.asleep = status.is_none();
+        let step = status.map_or(Ok(Step::Asleep), |status| self.judge(status))?;
+        if self.running && step == Step::Ran {
+            if self.signal != 0 {
+                // On its way there, for a handler or its death.
+                return self.go_on(libc::PTRACE_CONT, true);
+            }
+            self.running = false;
+            self.break_at(None)?;
         }
-        #[cfg(target_arch = "x86_64")]
-        let counter = registers.rip;
-        #[cfg(target_arch = "aarch64")]
-        let counter = registers.pc;
-        // SAFETY: reads a word of the victim's memory. -1 is an error or a word that is no call.
-        let word = unsafe {
-            libc::ptrace(
-                libc::PTRACE_PEEKTEXT,
-                self.victim.pid(),
-                counter as usize,
-                0,
-            )
-        };
-        Ok(is_system_call(word))
+        Ok(step)
     }
 
     fn trace(&self, request: libc::c_uint, argument: usize) -> io::Result<()> {
@@ -303,14 +370,69 @@ impl Stepper {
     }
 }
 
+/// What differs between processors.
 #[cfg(target_arch = "x86_64")]
-fn is_system_call(word: libc::c_long) -> bool {
-    word as u16 == 0x050F
+mod machine {
+    use std::{io, mem};
+
+    pub(super) fn place(registers: &libc::user_regs_struct) -> usize {
+        registers.rip as usize
+    }
+
+    pub(super) fn is_system_call(code: u64) -> bool {
+        code as u16 == 0x050F
+    }
+
+    /// Where a string instruction with a `rep` prefix ends, if `code` is one.
+    pub(super) fn behind_repetition(code: u64, place: usize) -> Option<usize> {
+        let [prefix, second, third, ..] = code.to_le_bytes();
+        let is_wide = second & 0xF0 == 0x40;
+        let operation = if is_wide { third } else { second };
+        let repeats =
+            matches!(prefix, 0xF2 | 0xF3) && matches!(operation, 0xA4..=0xA7 | 0xAA..=0xAF);
+        repeats.then(|| place + 2 + usize::from(is_wide))
+    }
+
+    /// Uses the first debug register.
+    pub(super) fn break_at(pid: u32, address: Option<usize>) -> io::Result<()> {
+        const FIRST: usize = mem::offset_of!(libc::user, u_debugreg);
+        const CONTROL: usize = FIRST + 7 * 8;
+        let poke = |place: usize, value: usize| {
+            // SAFETY: a register of our stopped tracee, no memory of ours.
+            match unsafe { libc::ptrace(libc::PTRACE_POKEUSER, pid, place, value) } {
+                -1 => Err(io::Error::from(io::ErrorKind::Unsupported)),
+                _ => Ok(()),
+            }
+        };
+        poke(CONTROL, 0)?;
+        if let Some(address) = address {
+            poke(FIRST, address)?;
+            poke(CONTROL, 1)?;
+        }
+        Ok(())
+    }
 }
 
+/// What differs between processors.
 #[cfg(target_arch = "aarch64")]
-fn is_system_call(word: libc::c_long) -> bool {
-    word as u32 == 0xD400_0001
+mod machine {
+    use std::io;
+
+    pub(super) fn place(registers: &libc::user_regs_struct) -> usize {
+        registers.pc as usize
+    }
+
+    pub(super) fn is_system_call(code: u64) -> bool {
+        code as u32 == 0xD400_0001
+    }
+
+    pub(super) fn behind_repetition(_code: u64, _place: usize) -> Option<usize> {
+        None
+    }
+
+    pub(super) fn break_at(_pid: u32, _address: Option<usize>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Keeps the calling thread, and the children it makes, on one processor; dropping ends that for it.

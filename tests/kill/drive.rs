@@ -5,7 +5,7 @@
 
 use crate::case::{Case, End, Found, Trial};
 use crate::cases::be_listed;
-use latchwork::testing::{Step, Stepper, timed};
+use latchwork::testing::{Course, Step, Stepper, timed};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -14,27 +14,25 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// What survivors are ready to wait for a stopped one, and how much later they may come back.
 const PATIENCE: Duration = Duration::from_millis(8);
 const TARDINESS: Duration = Duration::from_millis(150);
+/// After how many points that were not reached the course is recorded anew.
+const MISSES: usize = 4;
 
 /// Which instructions.
 #[derive(Clone, Copy)]
 pub enum Points {
-    /// Each one, or as many as can be reached with so many steps in all: a loop over a large
-    /// block makes a run of each of its instructions cost as much as all before it.
-    All { steps: usize },
-    /// So many, evenly spread, and fewer if they cost more steps than this.
-    About { points: usize, steps: usize },
+    All,
+    /// So many, evenly spread.
+    About(usize),
 }
 
 impl Points {
-    /// How far apart they are in an operation of `length` instructions. The n-th costs n strides.
+    /// How far apart they are in an operation of `length` instructions.
     fn stride(self, length: usize) -> usize {
-        let (points, steps) = match self {
-            Points::All { steps } => (length, steps),
-            Points::About { points, steps } => (points, steps),
-        };
-        let affordable = 2 * steps / length.max(1);
-        // Odd, so that it does not keep step with a loop.
-        length / points.min(affordable).max(1) | 1
+        match self {
+            Points::All => 1,
+            // Odd, so that it does not keep step with a loop.
+            Points::About(points) => length.div_ceil(points) | 1,
+        }
     }
 }
 
@@ -168,36 +166,47 @@ fn each_point(
     let began = Instant::now();
     be_listed();
     let mut trial = case.start();
-    // All of it once, to know how long it is. What spins takes longer some times than others, so the
-    // end is where a victim finishes, at about that length.
-    row.instructions = one_point(case, &mut *trial, usize::MAX, &mut row, &mut blow).unwrap_or(0);
-    row.stride = points.stride(row.instructions);
-    let mut steps = 0;
-    loop {
-        let finished = one_point(case, &mut *trial, steps, &mut row, &mut blow);
-        row.points += usize::from(finished.is_none());
-        let is_end = match finished {
-            Some(_) => steps >= row.instructions,
-            None => steps > 2 * row.instructions,
-        };
-        if is_end || row.stuck > 3 {
-            break;
+    let mut course = record(case, &mut *trial, &mut row);
+    row.instructions = course.len();
+    row.stride = points.stride(course.len());
+    let (mut goal, mut missed) = (0, 0);
+    while goal < course.len() && row.stuck <= 3 {
+        // What the victim waits for happens when it sleeps; for every other victim, on its way.
+        let acts_at = (row.points % 2 == 1).then_some(goal / 2);
+        if one_point(
+            case,
+            &course,
+            &mut *trial,
+            (goal, acts_at),
+            &mut row,
+            &mut blow,
+        ) {
+            row.points += 1;
+        } else {
+            missed += 1;
+            // What the dead have left may have made the way another one.
+            if missed % MISSES == 0 {
+                course = record(case, &mut *trial, &mut row);
+            }
         }
-        steps += row.stride;
+        goal += row.stride;
     }
     row.took = began.elapsed();
     row
 }
 
-/// One victim. Some number of instructions if it finished before the `steps` were used up.
-fn one_point(
-    case: &Case,
-    trial: &mut dyn Trial,
-    steps: usize,
-    row: &mut Row,
-    blow: Blow<'_>,
-) -> Option<usize> {
+/// Lets one victim finish, and keeps its course.
+fn record(case: &Case, trial: &mut dyn Trial, row: &mut Row) -> Course {
     trial.before();
+    let first = victim(case, trial);
+    let course = Course::record(first, || trial.meanwhile());
+    let course = course.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    trial.meanwhile();
+    look_after(trial, End::Finished, row, course.len());
+    course
+}
+
+fn victim(case: &Case, trial: &dyn Trial) -> Stepper {
     let victim = |begin: &dyn Fn()| {
         if case.listed {
             be_listed();
@@ -205,30 +214,39 @@ fn one_point(
         trial.operate(begin);
     };
     // SAFETY: cases are made of operations on shared memory, the allocator and system calls.
-    let mut stepper = unsafe { Stepper::fork(victim) }.expect("the victim begins");
-    // What the victim waits for happens when it sleeps; for every other victim, in the middle.
-    let act_at = (steps % 2 == 1).then_some(steps / 2);
-    for nth in 0..steps {
-        if act_at == Some(nth) {
-            trial.meanwhile();
-        }
-        loop {
-            match stepper
-                .step()
-                .unwrap_or_else(|error| panic!("{}: {error}", case.name))
-            {
-                Step::Finished => {
-                    trial.meanwhile();
-                    look_after(trial, End::Finished, row, nth);
-                    return Some(nth);
-                }
-                Step::Asleep if nth + 1 < steps => trial.meanwhile(),
-                Step::Asleep | Step::Ran => break,
+    unsafe { Stepper::fork(victim) }.expect("the victim begins")
+}
+
+/// One victim, struck after `goal` instructions; `false` if it has finished before.
+fn one_point(
+    case: &Case,
+    course: &Course,
+    trial: &mut dyn Trial,
+    (goal, mut acts_at): (usize, Option<usize>),
+    row: &mut Row,
+    blow: Blow<'_>,
+) -> bool {
+    trial.before();
+    let mut walker = course.begin(victim(case, trial));
+    loop {
+        let next = acts_at.unwrap_or(goal);
+        match walker
+            .advance(next)
+            .unwrap_or_else(|error| panic!("{}: {error}", case.name))
+        {
+            Step::Finished => {
+                trial.meanwhile();
+                look_after(trial, End::Finished, row, goal);
+                return false;
             }
+            Step::Asleep if walker.is_there(goal) => break,
+            Step::Asleep => trial.meanwhile(),
+            Step::Ran if acts_at.take().is_some() => trial.meanwhile(),
+            Step::Ran => break,
         }
     }
-    blow(trial, stepper, row, steps);
-    None
+    blow(trial, walker.into_stepper(), row, goal);
+    true
 }
 
 fn look_after(trial: &mut dyn Trial, end: End, row: &mut Row, steps: usize) {
