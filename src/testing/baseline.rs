@@ -91,7 +91,12 @@ impl Baseline {
         }
     }
 
-    fn leaks(&self) -> io::Result<Vec<Leak>> {
+    /// What is there at this moment that was not there before.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if `/proc` cannot be read.
+    pub fn leaks(&self) -> io::Result<Vec<Leak>> {
         let now = Baseline::take()?;
         let mut leaks = Vec::new();
         let new = now.names.difference(&self.names);
@@ -165,11 +170,10 @@ fn shared_memory() -> io::Result<u64> {
         names.into_iter().map(|name| Path::new(folder).join(name))
     }) {
         let is_memory = fs::read_link(&path).is_ok_and(|target| {
-            target.starts_with("/memfd:")
-                || target
-                    .as_os_str()
-                    .as_encoded_bytes()
-                    .starts_with(b"/memfd:")
+            target
+                .as_os_str()
+                .as_encoded_bytes()
+                .starts_with(b"/memfd:")
         });
         if is_memory && let Ok(file) = fs::metadata(&path) {
             files.insert((file.dev(), file.ino()), file.blocks() * 512);

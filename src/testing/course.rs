@@ -79,8 +79,9 @@ impl Course {
     /// Where to run to on the way from `at` to `goal`, in how many meetings, and which position that is;
     /// nothing if it is as quick to walk.
     fn leap(&self, at: usize, goal: usize) -> Option<(usize, usize, usize)> {
-        // The last instruction is walked, and the first step of a run.
-        let last = goal.checked_sub(1)?.min(self.places.len().checked_sub(1)?);
+        let goal = goal.min(self.places.len());
+        // The last instruction is walked, and so is the first of a run.
+        let last = goal.checked_sub(1).filter(|&last| last > at + 1)?;
         let candidates = (at + 2).max(last.saturating_sub(WALK))..=last;
         let cost = |&(_, meetings, position): &(usize, usize, usize)| meetings + goal - position;
         candidates

@@ -40,9 +40,9 @@ pub fn cases() -> Vec<Case> {
     all.into_iter().flatten().collect()
 }
 
-/// Random kills and stops among processes at work, for so long each.
-pub fn storms(length: Duration) -> Vec<Row> {
-    vec![value::storm(length)]
+/// Random kills and stops among processes at work: a name, and what makes them rage for so long.
+pub fn storms() -> Vec<(&'static str, fn(Duration) -> Row)> {
+    vec![("Value::update", value::storm)]
 }
 
 /// What survivors allow a lock that no living process holds.
