@@ -119,6 +119,9 @@ pub use wait::{CancelToken, Limit};
 #[doc(hidden)]
 pub mod model;
 
+#[cfg(all(feature = "testing", target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod ipc;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
