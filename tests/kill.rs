@@ -29,6 +29,7 @@ use latchwork::testing::Baseline;
 use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use storm::Storm;
 
 /// How much is done, as `cargo xtask kill` says in the environment: unset in ordinary test runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -136,7 +137,7 @@ fn stopped_at_each_instruction() {
 #[test]
 fn killed_and_stopped_at_random() {
     drive("killed and stopped at random", |extent| {
-        let rage = |storm: &(_, fn(_) -> Row)| storm.1(extent.storm());
-        each(extent, &cases::storms(), |storm| storm.0, rage)
+        let rage = |storm: &Storm| (storm.rage)(extent.storm());
+        each(extent, &cases::storms(), |storm| storm.name, rage)
     });
 }

@@ -6,6 +6,13 @@ use crate::victim::{Victim, timed, wait_until};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// Random kills and stops among processes at work on one kind of object.
+pub struct Storm {
+    pub name: &'static str,
+    /// Goes on for so long.
+    pub rage: fn(Duration) -> Row,
+}
+
 /// What processes do together.
 pub trait Load {
     /// One operation, over and over. A panic is something lost.

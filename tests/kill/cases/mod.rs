@@ -24,7 +24,7 @@ mod roster;
 mod value;
 
 use crate::case::{Case, Found};
-use crate::drive::Row;
+use crate::storm::Storm;
 use latchwork::GaveUp;
 use latchwork::ipc::{Lock, LockError, LockGuard, ValueGuard};
 use std::sync::LazyLock;
@@ -40,9 +40,8 @@ pub fn cases() -> Vec<Case> {
     all.into_iter().flatten().collect()
 }
 
-/// Random kills and stops among processes at work: a name, and what makes them rage for so long.
-pub fn storms() -> Vec<(&'static str, fn(Duration) -> Row)> {
-    vec![("Value::update", value::storm)]
+pub fn storms() -> Vec<Storm> {
+    vec![value::storm()]
 }
 
 /// What survivors allow a lock that no living process holds.

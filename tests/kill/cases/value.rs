@@ -2,8 +2,7 @@
 
 use super::{SOON, free_or_held, inherit};
 use crate::case::{Case, End, Found, Subject};
-use crate::drive::Row;
-use crate::storm::{self, Audit, Load};
+use crate::storm::{self, Audit, Load, Storm};
 use latchwork::ipc::{LockError, Value};
 use std::hint::black_box;
 use std::time::Duration;
@@ -26,8 +25,11 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-pub fn storm(length: Duration) -> Row {
-    storm::run("Value::update", &Counted::new(), 4, length)
+pub fn storm() -> Storm {
+    Storm {
+        name: "Value::update",
+        rage: |length| storm::run("Value::update", &Counted::new(), 4, length),
+    }
 }
 
 /// Both numbers are the same whenever nobody is between the two increments.
