@@ -88,7 +88,7 @@ pub fn run(name: &str, load: &impl Load, processes: usize, length: Duration) -> 
             row.stuck(format!("no turn for {took:?} after {deaths} deaths"));
         }
     }
-    for mut worker in workers {
+    for worker in workers {
         if worker.has_ended() {
             row.lost("a worker found something wrong, see above".to_owned());
         }

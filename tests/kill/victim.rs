@@ -8,12 +8,13 @@
 #[path = "../../src/testing/victim.rs"]
 mod published;
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// A child process. Killed and reaped when dropped, so that a failing test leaves none behind.
 pub struct Victim {
     pub pid: libc::pid_t,
-    child: published::Victim,
+    child: RefCell<published::Victim>,
 }
 
 impl Victim {
@@ -24,33 +25,44 @@ impl Victim {
         let child = unsafe { published::Victim::fork(work) }.unwrap();
         Victim {
             pid: child.pid().cast_signed(),
-            child,
+            child: RefCell::new(child),
         }
     }
 
     pub fn signal(&self, signal: libc::c_int) {
-        self.child.signal(signal).unwrap();
+        self.child.borrow().signal(signal).unwrap();
     }
 
     /// Stops the child and waits until it stands still.
-    pub fn stop(&mut self) {
-        self.child.stop().unwrap();
+    pub fn stop(&self) {
+        self.child.borrow_mut().stop().unwrap();
     }
 
     /// Whether the child has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_join().unwrap().is_some()
+    pub fn has_ended(&self) -> bool {
+        self.child.borrow_mut().try_join().unwrap().is_some()
     }
 
     /// Kills the child with SIGKILL and waits until it is gone.
     pub fn kill(self) {
-        self.child.kill();
+        self.child.into_inner().kill();
     }
 
     /// Waits until the child has exited by itself.
     pub fn join(self) {
-        let status = self.child.join().unwrap();
+        let status = self.child.into_inner().join().unwrap();
         assert!(status.success(), "the child failed: {status}");
+    }
+
+    /// One wait(2), for those who trace it: a raw status.
+    pub fn wait(&self) -> libc::c_int {
+        let status = self.child.borrow_mut().wait(0).unwrap();
+        status.expect("this wait waits")
+    }
+
+    /// The child ended under `wait`: there is nothing left to kill.
+    pub fn reaped(self) {
+        assert!(self.has_ended());
     }
 }
 
