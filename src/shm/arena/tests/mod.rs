@@ -8,7 +8,8 @@ mod survival;
 use super::place::BIG;
 use super::*;
 use crate::GaveUp;
-use crate::shm::word::{Liveness, Patience, Verdict};
+use crate::shm::wait::Patience;
+use crate::shm::word::{Liveness, Verdict};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
