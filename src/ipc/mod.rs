@@ -40,10 +40,16 @@
 mod error;
 mod event;
 mod lock;
+mod rlock;
+mod rwlock;
+mod semaphore;
 mod value;
 
 pub use crate::shm::holder::Holder;
 pub use error::{AccessError, LockError};
 pub use event::Event;
 pub use lock::{Lock, LockGuard};
+pub use rlock::{RLock, RLockGuard};
+pub use rwlock::{ReadGuard, RwLock, WriteGuard};
+pub use semaphore::{AcquireError, BoundedSemaphore, Permit, ReleaseError, Semaphore};
 pub use value::{Value, ValueGuard};

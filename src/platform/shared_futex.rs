@@ -10,7 +10,7 @@
 //! loom would find everybody asleep.
 
 #[cfg(loom)]
-pub(crate) use modelled::{somebody_died, wait, wake};
+pub(crate) use modelled::{deaths, somebody_died, wait, wake};
 #[cfg(not(loom))]
 pub(crate) use native::{wait, wake};
 
@@ -169,6 +169,11 @@ mod modelled {
         for sleeper in asleep {
             end(&sleeper, Ended::Expired);
         }
+    }
+
+    /// How often time has passed for everybody.
+    pub(crate) fn deaths() -> u64 {
+        REGISTRY.lock().unwrap().deaths as u64
     }
 
     fn end(sleeper: &Sleeper, how: Ended) {

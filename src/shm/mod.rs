@@ -15,6 +15,7 @@ pub(crate) mod arena;
 pub(crate) mod handle;
 #[cfg(not(loom))]
 pub(crate) mod holder;
+pub(crate) mod ledger;
 pub(crate) mod monitor;
 #[cfg(not(loom))]
 pub(crate) mod object;
@@ -39,5 +40,8 @@ mod tree;
 #[doc(hidden)]
 pub mod models {
     pub use super::protocol::event::model::EventModel;
+    pub use super::protocol::rlock::model::RLockModel;
+    pub use super::protocol::rwlock::model::RwLockModel;
+    pub use super::protocol::semaphore::model::SemaphoreModel;
     pub use super::word::model::{Outcome, Tree};
 }
