@@ -264,6 +264,7 @@ pub mod model {
     use crate::shm::monitor::model::{Model, Sleeps};
     use crate::shm::monitor::{self, enter, poll};
     use crate::shm::sequence::Sequence;
+    use crate::shm::wait::{Look, Operation, Step};
     use crate::shm::word::model::Tree;
 
     /// A lock and its users, named 0 to 3.
@@ -322,6 +323,26 @@ pub mod model {
 
         pub fn downgrade(&self, who: u32) {
             Access::leave_writing(enter(&self.0.seat(who)).unwrap(), false, true).unwrap();
+        }
+
+        /// One look of a writer that is going to wait, if it has to.
+        pub fn claim(&self, who: u32) {
+            let seat = self.0.seat(who);
+            let mut writing = Access::write(&seat);
+            let _ = writing.attempt(Look::ANNOUNCE);
+        }
+
+        /// As a writer whose limit is reached in its first sleep.
+        pub fn write_or_give_up(&self, who: u32) -> Inside {
+            let seat = self.0.seat(who);
+            let mut writing = Access::write(&seat);
+            let looks = [Look::ANNOUNCE, Look::POLL];
+            looks
+                .into_iter()
+                .find_map(|look| match writing.attempt(look) {
+                    Step::Done(outcome) => Some(outcome.unwrap().unwrap().is_consistent),
+                    Step::Sleep { .. } => None,
+                })
         }
 
         pub fn die(&self, who: u32) {
