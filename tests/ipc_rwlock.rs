@@ -120,6 +120,30 @@ fn writers_get_through_a_stream_of_readers() {
     });
 }
 
+/// S31: each time a writer leaves, readers who sleep come in before the next.
+#[test]
+fn readers_get_through_a_stream_of_writers() {
+    watchdog(LIMIT, "stream of writers", || {
+        let lock = RwLock::new(0_u64).unwrap();
+        let is_over = &scratch()[0];
+        let write = || {
+            while is_over.load(Ordering::SeqCst) == 0 {
+                let mut guard = lock.write().unwrap();
+                *guard += 1;
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let others = [Victim::new(write), Victim::new(write)];
+        for _ in 0..20 {
+            wait_until(|| lock.is_write_locked().unwrap());
+            let before = *lock.read().unwrap();
+            wait_until(|| *lock.read().unwrap() > before);
+        }
+        is_over.store(1, Ordering::SeqCst);
+        others.into_iter().for_each(Victim::join);
+    });
+}
+
 /// S31: what the policy says of those who wait, and what becomes of it when they give up.
 #[test]
 fn a_writer_that_waits_keeps_new_readers_out() {
@@ -410,8 +434,16 @@ fn a_lock_that_was_dropped_is_gone() {
     assert!(serde_json::from_str::<RwLock<u64>>(&sent).is_err());
     assert!(serde_json::from_str::<Value<[u64; 4]>>(&sent).is_err());
     let received: RwLock<[u64; 4]> = serde_json::from_str(&sent).unwrap();
-    assert_eq!(*received.read().unwrap(), [3; 4]);
+    let reader = received.read().unwrap();
     drop(lock);
+    // Who is inside stays there, in memory that nobody else is given.
+    let others: Vec<_> = (0..32).map(|_| RwLock::new([9_u64; 4]).unwrap()).collect();
+    assert_eq!(*reader, [3; 4]);
+    drop(reader);
+    for other in &others {
+        *other.write().unwrap() = [8; 4];
+    }
+    drop(others);
     assert!(matches!(received.read(), Err(LockError::Gone)));
     assert!(matches!(received.try_write(), Err(LockError::Gone)));
     assert!(matches!(received.is_locked(), Err(AccessError::Gone)));

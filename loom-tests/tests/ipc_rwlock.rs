@@ -239,3 +239,18 @@ fn nobody_writes_between_writing_and_reading_on() {
         },
     );
 }
+
+#[test]
+fn a_reader_is_killed_whose_turn_it_is() {
+    model("ipc rwlock: a reader is killed whose turn it is", || {
+        let shared = Shared::new();
+        shared.lock.try_write(0).unwrap();
+        let writer = spawn(&shared, |shared| shared.write(2));
+        shared.lock.want_to_read(1);
+        shared.lock.leave_writing(0, false);
+        shared.lock.die(1);
+        writer.join().unwrap();
+        assert_eq!(shared.look(), 1);
+        assert!(shared.lock.try_write(3).is_some());
+    });
+}

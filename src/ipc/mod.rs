@@ -39,6 +39,7 @@
 
 mod error;
 mod event;
+mod join;
 mod lock;
 mod rlock;
 mod rwlock;
@@ -48,6 +49,7 @@ mod value;
 pub use crate::shm::holder::Holder;
 pub use error::{AccessError, LockError};
 pub use event::Event;
+pub use join::{invite, join};
 pub use lock::{Lock, LockGuard};
 pub use rlock::{RLock, RLockGuard};
 pub use rwlock::{ReadGuard, RwLock, WriteGuard};

@@ -4,6 +4,7 @@
 //! it is changed by whoever is inside (see `shm::monitor`), and read without that only for hints.
 
 use super::Tree;
+use super::arena::Request;
 use super::handle::{Handle, Slices};
 use super::monitor::{self, Home, Inside, State};
 use super::refusal::Refusal;
@@ -33,7 +34,8 @@ pub(crate) struct Object<S> {
 impl<S: Shared> Object<S> {
     /// Makes an object in `tree`; `begin` may change the zeros before anybody else sees them.
     pub(crate) fn new(tree: &'static Tree, begin: impl FnOnce(&S)) -> io::Result<Object<S>> {
-        let handle = Handle::new(tree, size_of::<S>(), align_of::<S>(), |payload| {
+        let request = Request::new(size_of::<S>(), align_of::<S>());
+        let handle = Handle::new(tree, request, |payload| {
             // SAFETY: room and alignment are those of an `S`, made of atomics, all zero.
             begin(unsafe { payload.cast().as_ref() });
         })?;

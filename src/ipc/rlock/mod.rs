@@ -11,6 +11,7 @@ pub use guard::RLockGuard;
 use super::{Holder, LockError};
 use crate::Limit;
 use crate::platform::{thread_id, thread_name};
+use crate::shm::arena::Request;
 use crate::shm::handle::{Handle, Held};
 use crate::shm::protocol::rlock::{Note, ThisThread, is_consistent};
 use crate::shm::refusal::Refusal;
@@ -79,7 +80,8 @@ impl RLock {
     }
 
     pub(crate) fn create(tree: &'static Tree) -> io::Result<RLock> {
-        Handle::new(tree, size_of::<Note>(), align_of::<Note>(), |_| {}).map(RLock)
+        let request = Request::new(size_of::<Note>(), align_of::<Note>());
+        Handle::new(tree, request, |_| {}).map(RLock)
     }
 
     /// Locks, waiting as long as it takes; one level deeper if this thread holds the lock.
@@ -151,7 +153,13 @@ impl RLock {
         let me = self.me()?;
         match self.enter(me)? {
             Some(is_consistent) => Ok(is_consistent),
-            None => Ok(self.begin(me, self.0.lock(limit)?, 1)),
+            None => {
+                let held = match self.0.grab() {
+                    Some(held) => held,
+                    None => self.0.lock(limit)?,
+                };
+                Ok(self.begin(me, held, 1))
+            }
         }
     }
 

@@ -107,22 +107,24 @@ fn is_ours(room: &Room, admitted: Admitted) -> bool {
 
 impl<T: Pod> Drop for ReadGuard<'_, T> {
     fn drop(&mut self) {
-        if is_ours(self.room, self.admitted)
-            && let Ok(inside) = self.room.enter()
-        {
-            // If it is corrupt, there is nothing to be given back to.
-            let _ = Access::leave_reading(inside);
+        if is_ours(self.room, self.admitted) {
+            match self.room.enter() {
+                // If it is corrupt, there is nothing to be given back to.
+                Ok(inside) => drop(Access::leave_reading(inside)),
+                Err(_) => self.room.leave_behind(),
+            }
         }
     }
 }
 
 impl<T: Pod> Drop for WriteGuard<'_, T> {
     fn drop(&mut self) {
-        if is_ours(self.room, self.admitted)
-            && let Ok(inside) = self.room.enter()
-        {
-            // As for a reader.
-            let _ = Access::leave_writing(inside, self.has_vouched, false);
+        if is_ours(self.room, self.admitted) {
+            match self.room.enter() {
+                // As for a reader.
+                Ok(inside) => drop(Access::leave_writing(inside, self.has_vouched, false)),
+                Err(_) => self.room.leave_behind(),
+            }
         }
     }
 }

@@ -28,10 +28,11 @@ use std::marker::PhantomData;
 /// is agreed to protect.
 ///
 /// * **Ownership.** A guard is its process's, and may be dropped in any thread of it.
-/// * **Fairness.** A writer that waits for readers keeps new ones out, so it is never kept waiting by
-///   readers who keep coming. Writers who keep coming may keep readers out. Among writers, and among
-///   those who come when the lock is free, there is no order. A reader that must not wait for writers
-///   who wait, because its thread reads already, calls [`read_recursive`](RwLock::read_recursive).
+/// * **Fairness.** Neither side keeps the other out. A writer that waits for readers keeps new ones out
+///   until it has been in. When a writer leaves, readers who sleep have the next turn: no writer
+///   comes in before one of them has, or 4 ms have passed. Among writers, and among readers, there is no
+///   order. A reader that must not wait for writers who wait, because its thread reads already, calls
+///   [`read_recursive`](RwLock::read_recursive).
 /// * **Death.** A killed reader is taken out: a writer who waits for it notices within 50 ms. A killed
 ///   writer is replaced by whoever comes next, who gets [`LockError::OwnerDied`] with the guard in it;
 ///   so does everybody, readers as well as writers, until a *writer* says
@@ -200,7 +201,8 @@ impl<T: Pod> RwLock<T> {
         self.write_within(Limit::none())
     }
 
-    /// Writes if nobody alive is inside, and returns `None` otherwise. Never waits.
+    /// Writes if nobody alive is inside, and returns `None` otherwise, or if it is the turn of readers who
+    /// sleep. Never waits.
     ///
     /// # Errors
     ///

@@ -7,17 +7,19 @@
 //! ledger; leaving is over with one, or for a writer with that which erases its name: a process
 //! that is killed before that has died writing.
 //!
-//! A writer that waits for readers keeps new ones out by a *claim*: an instant in the near future,
-//! which it moves on whenever it looks around, and that is every [`LONGEST_SLICE`] at least. So a claim
-//! needs nobody to take it back: that of a writer which was killed, stopped or forgotten lapses
-//! after [`TERM`].
+//! Who has to wait for its turn is kept waiting until an instant in the near future, so that nobody has to
+//! take that back. A writer that waits for readers keeps new ones out by a *claim*, which it moves on
+//! whenever it looks around, and that is every [`LONGEST_SLICE`] at least: that of a writer which was
+//! killed, stopped or forgotten lapses after [`CLAIM`]. A writer that leaves makes an *offer* to readers
+//! who sleep, which keeps writers out until the first of them has come in, or for [`OFFER`]
+//! if those were killed, stopped or have given up.
 
 use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::ledger::{Corrupt, Ledger, Unchanged};
 use crate::shm::monitor::{Home, Inside, State, Turn, visits};
 use crate::shm::refusal::Refusal;
-use crate::shm::sequence::Sequence;
-use crate::shm::wait::{Look, Operation};
+use crate::shm::sequence::{Call, Sequence};
+use crate::shm::wait::{LONGEST_SLICE, Look, Operation};
 use crate::shm::word::{Liveness, Owner, Verdict};
 
 #[cfg(loom)]
@@ -25,12 +27,15 @@ use crate::platform::shared_futex::deaths as now;
 #[cfg(not(loom))]
 use crate::shm::holder::monotonic_nanoseconds as now;
 
-/// How long a claim keeps readers out if its writer does not come back: two slices.
-#[cfg(not(loom))]
-const TERM: u64 = 2 * crate::shm::wait::LONGEST_SLICE.as_nanos() as u64;
-/// In a model time passes with deaths.
-#[cfg(loom)]
-const TERM: u64 = 1;
+/// How long a claim keeps readers out if its writer does not come back: two slices. In a model time passes
+/// with deaths.
+const CLAIM: u64 = if cfg!(loom) {
+    1
+} else {
+    2 * LONGEST_SLICE.as_nanos() as u64
+};
+/// How long an offer keeps writers out if no reader comes: what a woken thread may take on a busy machine.
+const OFFER: u64 = if cfg!(loom) { 1 } else { 4_000_000 };
 
 /// All zero: nobody is inside.
 ///
@@ -42,6 +47,8 @@ pub(crate) struct Access {
     inside: Ledger,
     /// Until when a waiting writer keeps readers out.
     claimed_until: AtomicU64,
+    /// Until when it is the readers' turn to come in.
+    offered_until: AtomicU64,
     /// Grows when readers may come in.
     readable: Sequence,
     /// Grows when a writer may come in.
@@ -78,6 +85,10 @@ impl State for Access {
 }
 
 impl Access {
+    /// Where the ledger is in it.
+    #[cfg(not(loom))]
+    pub(crate) const LEDGER: usize = std::mem::offset_of!(Access, inside);
+
     /// Waits until nobody writes or, if `yields` to them, has claimed to.
     pub(crate) fn read<H: Home<State = Access>>(
         home: &H,
@@ -90,14 +101,16 @@ impl Access {
                     return Turn::Done(Err(corrupt));
                 }
             }
-            if state.writer.load(Relaxed) != 0 || yields && state.is_claimed() {
+            if state.writer.load(Relaxed) != 0 || yields && is_to_come(&state.claimed_until, CLAIM)
+            {
                 return Turn::Sleep(&state.readable);
             }
+            state.offered_until.store(0, Relaxed);
             Turn::Done(Access::admit(inside))
         })
     }
 
-    /// Waits until nobody is inside.
+    /// Waits until nobody is inside, and it is not the readers' turn.
     pub(crate) fn write<H: Home<State = Access>>(
         home: &H,
     ) -> impl Operation<'_, Output = Result<Admission, Refusal>> {
@@ -110,6 +123,9 @@ impl Access {
                 }
             }
             if state.guards.load(Relaxed) == 0 {
+                if is_to_come(&state.offered_until, OFFER) {
+                    return Turn::Sleep(&state.writable);
+                }
                 state.claimed_until.store(0, Relaxed);
                 let admission = Access::admit(inside);
                 if admission.is_ok() {
@@ -118,7 +134,7 @@ impl Access {
                 return Turn::Done(admission);
             }
             if look.announce && state.writer.load(Relaxed) == 0 {
-                state.claimed_until.store(now() + TERM, Relaxed);
+                state.claimed_until.store(now() + CLAIM, Relaxed);
                 has_claimed = true;
             } else if has_claimed && look.suspicious && !look.announce {
                 // It gives up. Others who wait claim anew when they look around.
@@ -186,17 +202,15 @@ impl Access {
         Ok(())
     }
 
-    /// Nobody writes any more: all readers are woken, and one writer, who has to be quicker.
+    /// Nobody writes any more: readers who sleep are woken, and have the next turn; and one writer.
     fn open<H: Home<State = Access>>(inside: &mut Inside<'_, H>) {
         let state = inside.state();
-        inside.advance_all(&state.readable);
+        let call = state.readable.advance_all();
+        if call != Call::Nobody {
+            state.offered_until.store(now() + OFFER, Relaxed);
+        }
+        inside.call(&state.readable, call);
         inside.advance(&state.writable, 1);
-    }
-
-    fn is_claimed(&self) -> bool {
-        let until = self.claimed_until.load(Relaxed);
-        // Further away it is none that a writer can have made.
-        until != 0 && (1..=TERM).contains(&until.saturating_sub(now()))
     }
 
     /// A reader of the caller's process leaves.
@@ -253,6 +267,12 @@ impl Access {
     }
 }
 
+/// Whether that instant is yet to come. Further away than `term` it is none that anybody can have meant.
+fn is_to_come(instant: &AtomicU64, term: u64) -> bool {
+    let instant = instant.load(Relaxed);
+    instant != 0 && (1..=term).contains(&instant.saturating_sub(now()))
+}
+
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model {
@@ -279,6 +299,7 @@ pub mod model {
             RwLockModel(Model::new(Access {
                 inside: Ledger::new(),
                 claimed_until: AtomicU64::new(0),
+                offered_until: AtomicU64::new(0),
                 readable: Sequence::new(),
                 writable: Sequence::new(),
                 writer: AtomicU32::new(0),
@@ -330,6 +351,13 @@ pub mod model {
             let seat = self.0.seat(who);
             let mut writing = Access::write(&seat);
             let _ = writing.attempt(Look::ANNOUNCE);
+        }
+
+        /// One look of a reader that is going to wait, if it has to.
+        pub fn want_to_read(&self, who: u32) {
+            let seat = self.0.seat(who);
+            let mut reading = Access::read(&seat, true);
+            let _ = reading.attempt(Look::ANNOUNCE);
         }
 
         /// As a writer whose limit is reached in its first sleep.
