@@ -106,6 +106,11 @@ impl Access {
                 return Turn::Sleep(&state.readable);
             }
             state.offered_until.store(0, Relaxed);
+            if yields {
+                // What this reader has found out by itself is news to others who sleep; and a mark that
+                // it had left itself must not look like theirs.
+                inside.advance_all(&state.readable);
+            }
             Turn::Done(Access::admit(inside))
         })
     }
