@@ -211,6 +211,11 @@ impl Handle {
         self.payload
     }
 
+    /// Which of the block's lives this is a handle to.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Whether the block is still this handle's. Exact under the block's lock, a hint elsewhere.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
@@ -317,8 +322,16 @@ impl Handle {
         len: usize,
         align: usize,
     ) -> Result<Handle, D::Error> {
+        Handle::receive(deserializer, Request::new(len, align))
+    }
+
+    /// As [`deserialize`](Handle::deserialize), for what was asked for like this.
+    pub(crate) fn receive<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        request: Request,
+    ) -> Result<Handle, D::Error> {
         let address = Address::deserialize(deserializer)?;
-        Handle::at(address, Request::new(len, align)).map_err(D::Error::custom)
+        Handle::at(address, request).map_err(D::Error::custom)
     }
 }
 
