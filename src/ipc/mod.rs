@@ -37,12 +37,14 @@
 //! it. What is read from it to find one's way (sizes, places, names of owners) is checked, and
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
+mod condition;
 mod error;
 mod event;
 mod lock;
 mod value;
 
 pub use crate::shm::holder::Holder;
+pub use condition::{Condition, ConditionGuard};
 pub use error::{AccessError, LockError};
 pub use event::Event;
 pub use lock::{Lock, LockGuard};

@@ -15,6 +15,7 @@ pub(crate) mod arena;
 pub(crate) mod handle;
 #[cfg(not(loom))]
 pub(crate) mod holder;
+pub(crate) mod ledger;
 pub(crate) mod monitor;
 #[cfg(not(loom))]
 pub(crate) mod object;
@@ -38,6 +39,7 @@ mod tree;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod models {
+    pub use super::protocol::condition::model::ConditionModel;
     pub use super::protocol::event::model::EventModel;
     pub use super::word::model::{Outcome, Tree};
 }

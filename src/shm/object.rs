@@ -61,6 +61,16 @@ impl<S: Shared> Object<S> {
         monitor::wait(operation, &mut Slices(limit))
     }
 
+    /// What `look` reads of the state without being inside: a hint.
+    pub(crate) fn hint<T>(&self, look: impl FnOnce(&S) -> T) -> Result<T, Refusal> {
+        let seen = look(self.state());
+        // Afterwards: what was read was this object's.
+        if !self.is_current() {
+            return Err(Refusal::Gone);
+        }
+        Ok(seen)
+    }
+
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }

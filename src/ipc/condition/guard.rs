@@ -1,0 +1,80 @@
+//! [`ConditionGuard`]: how the lock of a guard is given up and taken again, and what a predicate sees.
+//!
+//! The trait is sealed, and what its hidden half gives out can be used by the condition only.
+
+use crate::ipc::{LockError, LockGuard, ValueGuard, lock, value};
+use crate::Limit;
+use crate::shm::handle::Handle;
+use bytemuck::Pod;
+
+/// A guard whose lock a [`Condition`](super::Condition) gives up while it waits, and takes again.
+///
+/// | guard | a predicate sees |
+/// |---|---|
+/// | [`LockGuard`] | nothing: `&mut ()` |
+/// | [`ValueGuard`] | the value: `&mut T` |
+///
+/// Nobody else can implement it.
+pub trait ConditionGuard: Sized + sealed::Sealed {
+    /// What the lock protects.
+    type Value: ?Sized;
+    #[doc(hidden)]
+    type Released;
+
+    #[doc(hidden)]
+    fn release(self) -> Self::Released;
+
+    #[doc(hidden)]
+    fn lock_again(released: Self::Released) -> Result<Self, LockError<Self>>;
+
+    #[doc(hidden)]
+    fn value(&mut self) -> &mut Self::Value;
+}
+
+mod sealed {
+    use super::{LockGuard, Pod, ValueGuard};
+
+    pub trait Sealed {}
+
+    impl Sealed for LockGuard<'_> {}
+    impl<T: Pod> Sealed for ValueGuard<'_, T> {}
+}
+
+/// A lock that was given up.
+#[must_use = "the lock has to be taken again"]
+pub struct Released<'a>(&'a Handle);
+
+impl<'a> ConditionGuard for LockGuard<'a> {
+    type Value = ();
+    type Released = Released<'a>;
+
+    fn release(self) -> Released<'a> {
+        Released(self.0.handle())
+    }
+
+    fn lock_again(released: Released<'a>) -> Result<Self, LockError<Self>> {
+        lock::granted(released.0.lock(Limit::none())?)
+    }
+
+    fn value(&mut self) -> &mut () {
+        // Nothing takes no memory, so none is lost.
+        Box::leak(Box::new(()))
+    }
+}
+
+impl<'a, T: Pod> ConditionGuard for ValueGuard<'a, T> {
+    type Value = T;
+    type Released = Released<'a>;
+
+    fn release(self) -> Released<'a> {
+        Released(self.held.handle())
+    }
+
+    fn lock_again(released: Released<'a>) -> Result<Self, LockError<Self>> {
+        value::granted(released.0.lock(Limit::none())?)
+    }
+
+    fn value(&mut self) -> &mut T {
+        self
+    }
+}
