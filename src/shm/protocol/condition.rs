@@ -2,14 +2,15 @@
 //!
 //! Invariant: a ring for `n` lets `n` of those go who waited at that moment. Waiters draw numbers. A ring
 //! marks all numbers drawn so far and owes them `n` releases; any of them may claim one, at whatever
-//! moment it looks. So a wake-up that a killed process took along is claimed by another at the end of its
-//! slice, a ring never waits for anybody, and who came later gets nothing of it. If a ring comes while
+//! moment it looks. So a ring never waits for anybody, and who came later gets nothing of it. If a ring comes while
 //! releases of an older one are unclaimed and others have come in between, all of the older ones go: better
 //! one wake-up too many than one that went to the wrong waiter.
 //!
-//! Dead waiters stay in the counts, which costs wake-ups too many and never one too few.
+//! Who has claimed a release may be killed before it has made anything of it. So the members, all processes
+//! that have ever waited, are written down, and when one of them has died, everybody is let go once.
 
 use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shm::ledger::{Corrupt, Ledger};
 use crate::shm::monitor::{Home, Inside, State, Turn, enter, visits};
 use crate::shm::refusal::Refusal;
 use crate::shm::sequence::{Call, Sequence};
@@ -35,17 +36,14 @@ pub(crate) struct Bell {
     next: AtomicU64,
     freed: AtomicU64,
     marked: AtomicU64,
+    /// One for each process.
+    members: Ledger,
 }
 
 impl State for Bell {
     /// Counts and bounds do not change as one, so nobody knows whom the dead would have let go: all.
     fn repair(&self, _roster: &impl Liveness) -> Option<()> {
-        let next = get64(&self.next);
-        put64(&self.freed, next);
-        put64(&self.marked, next);
-        put(&self.owed, 0);
-        put(&self.marked_waiters, 0);
-        put(&self.waiters, 0);
+        self.free_all();
         Some(())
     }
 }
@@ -84,6 +82,7 @@ impl Bell {
             next: AtomicU64::new(0),
             freed: AtomicU64::new(0),
             marked: AtomicU64::new(0),
+            members: Ledger::new(),
         }
     }
 
@@ -144,6 +143,40 @@ impl Bell {
         inside.advance_all(&self.sequence);
     }
 
+    fn free_all(&self) {
+        let next = get64(&self.next);
+        put64(&self.freed, next);
+        put64(&self.marked, next);
+        put(&self.owed, 0);
+        put(&self.marked_waiters, 0);
+        put(&self.waiters, 0);
+    }
+
+    /// A member has died, and nobody knows what it was let go for. Erased last: who is killed in here
+    /// leaves the rest to the next.
+    fn bury<'h, H: Home<State = Bell>>(
+        &'h self,
+        inside: &mut Inside<'h, H>,
+    ) -> Result<(), Refusal> {
+        self.free_all();
+        inside.advance_all(&self.sequence);
+        match self.members.bury(inside.roster()) {
+            Ok(_) => Ok(()),
+            Err(Corrupt) => Err(Refusal::Corrupt),
+        }
+    }
+
+    fn enlist<'h, H: Home<State = Bell>>(
+        &'h self,
+        inside: &mut Inside<'h, H>,
+    ) -> Result<(), Refusal> {
+        if self.members.of(inside.me()) == 0 && self.members.set(inside.me(), 1).is_err() {
+            self.bury(inside)?;
+            self.members.set(inside.me(), 1).map_err(|_| Refusal::Corrupt)?;
+        }
+        Ok(())
+    }
+
     fn draw(&self) -> u64 {
         let number = get64(&self.next);
         put(&self.waiters, get(&self.waiters).saturating_add(1));
@@ -187,24 +220,34 @@ impl<'h, H: Home<State = Bell>> Waiter<'h, H> {
     /// Draws a number. Any ring from then on may be for this one.
     pub(crate) fn join(home: &'h H) -> impl Operation<'h, Output = Result<Waiter<'h, H>, Refusal>> {
         visits(home, move |inside: &mut Inside<'h, H>, _: Look| {
+            let bell = inside.state();
+            if let Err(refusal) = bell.enlist(inside) {
+                return Turn::Refused(refusal);
+            }
             Turn::Done(Waiter {
                 home,
-                number: Some((inside.state().draw(), inside.me())),
+                number: Some((bell.draw(), inside.me())),
             })
         })
     }
 
-    fn turn(&mut self, inside: &mut Inside<'h, H>) -> Turn<'h, ()> {
+    fn turn(&mut self, inside: &mut Inside<'h, H>, look: Look) -> Turn<'h, ()> {
         let bell = inside.state();
-        match self.number {
-            Some((number, owner)) if owner == inside.me() && !bell.claim(number) => {
-                Turn::Sleep(&bell.sequence)
+        let Some((number, _)) = self.number.filter(|(_, owner)| *owner == inside.me()) else {
+            return Turn::Done(());
+        };
+        if !bell.claim(number) {
+            // Only who was there when the bell was rung can miss what the dead were let go for.
+            let suspects = look.suspicious && number < get64(&bell.marked);
+            if !suspects || !bell.members.has_dead(inside.roster()) {
+                return Turn::Sleep(&bell.sequence);
             }
-            _ => {
-                self.number = None;
-                Turn::Done(())
+            if let Err(refusal) = bell.bury(inside) {
+                return Turn::Refused(refusal);
             }
         }
+        self.number = None;
+        Turn::Done(())
     }
 
     /// Waits no more, and says whether the bell was rung for it by then.
@@ -226,8 +269,8 @@ impl<'h, H: Home<State = Bell>> Operation<'h> for Waiter<'h, H> {
 
     fn attempt(&mut self, look: Look) -> Step<'h, Self::Output> {
         let home = self.home;
-        visits(home, |inside: &mut Inside<'h, H>, _: Look| {
-            self.turn(inside)
+        visits(home, |inside: &mut Inside<'h, H>, look| {
+            self.turn(inside, look)
         })
         .attempt(look)
     }
