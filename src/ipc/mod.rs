@@ -37,6 +37,7 @@
 //! it. What is read from it to find one's way (sizes, places, names of owners) is checked, and
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
+mod barrier;
 mod condition;
 mod error;
 mod event;
@@ -44,6 +45,7 @@ mod lock;
 mod value;
 
 pub use crate::shm::holder::Holder;
+pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
 pub use condition::{Condition, ConditionGuard};
 pub use error::{AccessError, LockError};
 pub use event::Event;

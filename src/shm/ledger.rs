@@ -97,7 +97,9 @@ impl Ledger {
 
     /// Is there anything to [bury](Ledger::bury)? For who has to do something else first.
     pub(crate) fn has_dead(&self, roster: &impl Liveness) -> bool {
-        let mut entries = (0..).zip(self.words()).map(|(slot, word)| (slot, unpack(word)));
+        let mut entries = (0..)
+            .zip(self.words())
+            .map(|(slot, word)| (slot, unpack(word)));
         entries.any(|(slot, (name, count))| {
             count != 0 && verdict(slot, name, roster) != Verdict::Alive
         })

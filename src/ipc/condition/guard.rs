@@ -2,8 +2,8 @@
 //!
 //! The trait is sealed, and what its hidden half gives out can be used by the condition only.
 
-use crate::ipc::{LockError, LockGuard, ValueGuard, lock, value};
 use crate::Limit;
+use crate::ipc::{LockError, LockGuard, ValueGuard, lock, value};
 use crate::shm::handle::Handle;
 use bytemuck::Pod;
 

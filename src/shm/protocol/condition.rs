@@ -172,7 +172,9 @@ impl Bell {
     ) -> Result<(), Refusal> {
         if self.members.of(inside.me()) == 0 && self.members.set(inside.me(), 1).is_err() {
             self.bury(inside)?;
-            self.members.set(inside.me(), 1).map_err(|_| Refusal::Corrupt)?;
+            self.members
+                .set(inside.me(), 1)
+                .map_err(|_| Refusal::Corrupt)?;
         }
         Ok(())
     }
