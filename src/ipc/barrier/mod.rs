@@ -361,19 +361,18 @@ impl<A> Clone for Barrier<A> {
 
 impl<A: BarrierAction> fmt::Debug for Barrier<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let look = || Ok::<_, AccessError>((self.waiting()?, self.parties()?));
+        let (Ok(waiting), Ok(parties), Ok(why)) =
+            (self.waiting(), self.parties(), self.look(Gate::why_broken))
+        else {
+            return f.write_str("Barrier(gone)");
+        };
         let mut out = f.debug_struct("Barrier");
-        match (look(), self.look(Gate::why_broken)) {
-            (Ok((waiting, parties)), Ok(why)) => {
-                out.field("waiting", &waiting).field("parties", &parties);
-                match why {
-                    Some(why) => out.field("broken", &why),
-                    None => out.field("broken", &false),
-                };
-                out.finish()
-            }
-            _ => f.write_str("Barrier(gone)"),
-        }
+        out.field("waiting", &waiting).field("parties", &parties);
+        match why {
+            Some(why) => out.field("broken", &why),
+            None => out.field("broken", &false),
+        };
+        out.finish()
     }
 }
 
