@@ -77,7 +77,10 @@ impl Lock {
     #[inline]
     #[doc(alias = "acquire")]
     pub fn lock(&self) -> Attempt<'_> {
-        self.lock_within(Limit::none())
+        match self.0.grab() {
+            Some(held) => Ok(LockGuard(held)),
+            None => self.lock_slow(Limit::none()),
+        }
     }
 
     /// Locks if nobody alive holds the lock, and returns `None` otherwise. Never waits.
@@ -87,6 +90,14 @@ impl Lock {
     /// As for [`lock`](Lock::lock).
     #[inline]
     pub fn try_lock(&self) -> Result<Option<LockGuard<'_>>, LockError<LockGuard<'_>>> {
+        match self.0.grab() {
+            Some(held) => Ok(Some(LockGuard(held))),
+            None => self.try_lock_slow(),
+        }
+    }
+
+    #[cold]
+    fn try_lock_slow(&self) -> Result<Option<LockGuard<'_>>, LockError<LockGuard<'_>>> {
         match self.0.try_lock()? {
             Some(held) => granted(held).map(Some),
             None => Ok(None),
@@ -104,7 +115,15 @@ impl Lock {
     #[inline]
     #[doc(alias = "acquire_timeout")]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_> {
-        granted(self.0.lock(limit.into())?)
+        match self.0.grab() {
+            Some(held) => Ok(LockGuard(held)),
+            None => self.lock_slow(limit.into()),
+        }
+    }
+
+    #[cold]
+    fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_> {
+        granted(self.0.lock(limit)?)
     }
 
     /// Who holds the lock, if anybody alive does. The answer may be outdated when it arrives.

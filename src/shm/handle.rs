@@ -7,14 +7,15 @@
 //! The process that made a block frees it with its last clone of the handle. Handles that came
 //! through serde do not keep it alive, in whatever process.
 
-use super::arena::Block;
+use super::arena::{Block, NotPinned, Request};
 use super::holder::{Holder, monotonic_nanoseconds};
 use super::refusal::Refusal;
 use super::roster::Roster;
+use super::segment::{Id, invalid};
 use super::wait::Patience;
 use super::word::{Liveness, Owner, State, Taken, Verdict};
 use super::{Tree, tree_of};
-use crate::platform::atomic::{AtomicU64, Ordering};
+use crate::platform::atomic::{AtomicU64, Ordering, fence};
 use crate::{GaveUp, Limit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -40,6 +41,14 @@ unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
+/// A handle as other processes are sent it. Anybody may have made it up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Address {
+    arena: Id,
+    index: u32,
+    generation: u32,
+}
+
 /// What the creating process's clones share: the last one frees the block.
 struct Creation {
     tree: &'static Tree,
@@ -48,25 +57,29 @@ struct Creation {
 }
 
 impl Handle {
-    /// Takes a block of `tree` for `len` bytes and lets `fill` write into it: all zero, and locked.
+    /// Takes a block of `tree` for what is asked for, and lets `fill` write into it: all zero, and locked.
     pub(crate) fn new(
         tree: &'static Tree,
-        len: usize,
-        align: usize,
+        request: Request,
         fill: impl FnOnce(NonNull<u8>),
     ) -> io::Result<Handle> {
         let me = tree.roster.me()?;
-        let fresh = tree.arena.allocate(me, &tree.roster, len, align)?;
+        let fresh = tree.arena.allocate(me, &tree.roster, request)?;
         let creation = Creation {
             tree,
             index: fresh.index,
             generation: fresh.generation,
         };
-        let mut handle = Handle::find(tree, fresh.index, fresh.generation, len, align)?;
+        let mut handle = Handle::find(tree, fresh.index, fresh.generation, request)?;
         fill(handle.payload);
         handle.block.word.unlock(true);
         handle._creation = Some(Arc::new(creation));
         Ok(handle)
+    }
+
+    /// As [`new`](Handle::new), of `len` bytes that stay zero.
+    pub(crate) fn zeroed(tree: &'static Tree, len: usize, align: usize) -> io::Result<Handle> {
+        Handle::new(tree, Request::new(len, align), |_| ())
     }
 
     /// As [`new`](Handle::new), with these contents.
@@ -75,7 +88,8 @@ impl Handle {
         contents: &[u8],
         align: usize,
     ) -> io::Result<Handle> {
-        Handle::new(tree, contents.len(), align, |payload| {
+        let request = Request::new(contents.len(), align);
+        Handle::new(tree, request, |payload| {
             // SAFETY: there is room for `contents` there, and nobody else has it yet.
             unsafe {
                 let payload = payload.as_ptr();
@@ -84,39 +98,44 @@ impl Handle {
         })
     }
 
-    /// The block with this index as a handle for `len` bytes, if that is what it can be.
+    /// The block with this index as a handle for what was asked for, if that is what it can be.
     fn find(
         tree: &'static Tree,
         index: u32,
         generation: u32,
-        len: usize,
-        align: usize,
+        request: Request,
     ) -> io::Result<Handle> {
-        let (payload, room) = tree.arena.payload(index)?;
+        let payload = tree.arena.payload(index, generation, request)?;
         let block = tree.arena.block(index);
-        // The room is for ever, so this holds whatever becomes of the block. The length is only a
-        // check against mixing up two types, and means nothing once the block is another's.
-        let mixed_up = |block: &Block| block.generation() == generation && block.len() != len;
-        match block.filter(|block| !mixed_up(block)) {
-            Some(block) if len <= room && payload.addr().get().is_multiple_of(align) => {
-                Ok(Handle {
-                    tree,
-                    block,
-                    payload,
-                    index,
-                    generation,
-                    _creation: None,
-                })
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the handle is that of another type",
-            )),
+        Ok(Handle {
+            tree,
+            block: block.ok_or(io::ErrorKind::InvalidData)?,
+            payload,
+            index,
+            generation,
+            _creation: None,
+        })
+    }
+
+    /// Locks the block if that takes no more than a compare-and-swap: this process has its name, the
+    /// handle is in date, and the word is all zero. `None` says nothing; [`lock`](Handle::lock) and
+    /// [`try_lock`](Handle::try_lock) find out. All of it is inlined into the caller, and none of what is rare.
+    #[inline]
+    pub(crate) fn grab(&self) -> Option<Held<'_>> {
+        let me = self.tree.roster.current()?;
+        if !self.is_current() || !self.block.word.grab(me) {
+            return None;
         }
+        // Exact, as in `held`.
+        if !self.is_current() {
+            self.block.word.unlock_cold();
+            return None;
+        }
+        Some(Held::new(self, me, Taken::Consistent))
     }
 
     /// Locks the block.
-    #[inline]
+    #[cold]
     pub(crate) fn lock(&self, limit: Limit<'_>) -> Result<Held<'_>, Refusal> {
         let me = self.before_locking()?;
         let word = &self.block.word;
@@ -127,7 +146,7 @@ impl Handle {
     }
 
     /// Locks the block if nobody alive has it locked.
-    #[inline]
+    #[cold]
     pub(crate) fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {
         let me = self.before_locking()?;
         match self.block.word.try_lock(me, &self.witness())? {
@@ -139,7 +158,7 @@ impl Handle {
     fn witness(&self) -> Witness<'_> {
         Witness {
             roster: &self.tree.roster,
-            since: self.block.since(),
+            since: &self.block.since,
         }
     }
 
@@ -155,17 +174,21 @@ impl Handle {
 
     #[inline]
     fn held(&self, me: Owner, taken: Taken) -> Result<Held<'_>, Refusal> {
-        let held = Held {
-            handle: self,
-            me,
-            consistent: taken == Taken::Consistent,
-        };
+        let held = Held::new(self, me, taken);
         // Exact: the generation of a block in use only changes under this lock, or by its creator,
         // after whom nobody can take the block while it is locked.
         if !self.is_current() {
             return Err(Refusal::Gone);
         }
         Ok(held)
+    }
+
+    /// Unlocks what nobody has vouched for since an owner's death; a forked child has locked nothing.
+    #[cold]
+    fn unlock_inconsistent(&self, name: u32) {
+        if self.tree.roster.name() | DIED == name {
+            self.block.word.unlock(false);
+        }
     }
 
     pub(crate) fn tree(&self) -> &'static Tree {
@@ -185,7 +208,7 @@ impl Handle {
     /// Who has the block locked, if anybody alive has.
     pub(crate) fn holder(&self) -> Option<Holder> {
         let state = self.block.word.state();
-        let since = self.block.since().load(Ordering::Relaxed);
+        let since = self.block.since.load(Ordering::Relaxed);
         let owner = state.owner().filter(|_| self.is_current())?;
         let roster = &self.tree.roster;
         if roster.verdict(owner) != Verdict::Alive {
@@ -203,23 +226,87 @@ impl Handle {
         self.block.word.state().owner().is_some()
     }
 
-    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.tree.arena.id(), self.index, self.generation).serialize(serializer)
+    /// Lets `read` look at the contents without the lock; `None` if the block was freed meanwhile.
+    ///
+    /// What it sees may be half-written, and it may see the contents of another object, before that
+    /// comes out and its result is thrown away.
+    pub(crate) fn peek<R>(&self, read: impl FnOnce(NonNull<u8>) -> R) -> Option<R> {
+        // First of all, because the memory of a freed block may have been given back.
+        if !self.is_current() {
+            return None;
+        }
+        let seen = read(self.payload);
+        // Whoever writes there for another object has seen the new generation: so does this look.
+        fence(Ordering::Acquire);
+        self.is_current().then_some(seen)
     }
 
-    /// Reads a handle for `len` bytes, which has to be one into this process's arena.
+    /// A handle that does not keep the block alive.
+    pub(crate) fn without_creation(&self) -> Handle {
+        Handle {
+            _creation: None,
+            ..*self
+        }
+    }
+
+    /// Adds a pin of this process to the block, which was asked for as pinned, and says in whose name.
+    pub(crate) fn pin(&self) -> Result<Owner, Refusal> {
+        let Tree { roster, arena } = self.tree;
+        let me = roster.me().map_err(Refusal::Unlisted)?;
+        arena
+            .pin(
+                self.index,
+                self.generation,
+                me,
+                roster,
+                &mut Slices(Limit::none()),
+            )
+            .map(|()| me)
+            .map_err(|why| match why {
+                NotPinned::GaveUp(why) => Refusal::GaveUp(why),
+                NotPinned::Corrupt => Refusal::Corrupt,
+                NotPinned::Gone => Refusal::Gone,
+                NotPinned::Full(error) => Refusal::Unlisted(error),
+            })
+    }
+
+    /// Removes a pin that was added in this name, if it is still that of this process.
+    pub(crate) fn unpin(&self, me: Owner) {
+        let Tree { roster, arena } = self.tree;
+        if roster.current() == Some(me) {
+            arena.unpin(self.index, me, roster);
+        }
+    }
+
+    /// What another process needs to find the block.
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            arena: self.tree.arena.id(),
+            index: self.index,
+            generation: self.generation,
+        }
+    }
+
+    /// The block at `address` as a handle for what was asked for; this process has to have its arena.
+    pub(crate) fn at(address: Address, request: Request) -> io::Result<Handle> {
+        let tree = tree_of(address.arena).ok_or_else(|| {
+            invalid("the handle belongs to a process tree that this process is not part of")
+        })?;
+        Handle::find(tree, address.index, address.generation, request)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.address().serialize(serializer)
+    }
+
+    /// Reads a handle for `len` bytes.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
         len: usize,
         align: usize,
     ) -> Result<Handle, D::Error> {
-        let (arena, index, generation) = <([u64; 2], u32, u32)>::deserialize(deserializer)?;
-        let Some(tree) = tree_of(arena) else {
-            return Err(D::Error::custom(
-                "the handle belongs to a process tree that this process is not part of",
-            ));
-        };
-        Handle::find(tree, index, generation, len, align).map_err(D::Error::custom)
+        let address = Address::deserialize(deserializer)?;
+        Handle::at(address, Request::new(len, align)).map_err(D::Error::custom)
     }
 }
 
@@ -227,7 +314,9 @@ impl Drop for Creation {
     fn drop(&mut self) {
         // A forked child has the parent's handles and another name: it frees nothing.
         if let Some(me) = self.tree.roster.current() {
-            self.tree.arena.free(self.index, self.generation, me);
+            let tree = self.tree;
+            tree.arena
+                .free(self.index, self.generation, me, &tree.roster);
         }
     }
 }
@@ -255,23 +344,38 @@ impl fmt::Debug for Handle {
 /// A block that this process has locked. Unlocks it when dropped.
 pub(crate) struct Held<'a> {
     handle: &'a Handle,
-    me: Owner,
-    consistent: bool,
+    /// Who locked it, and [`DIED`] until somebody has vouched for the contents. One field and not two: so a
+    /// guard is two registers.
+    name: u32,
 }
 
+/// Beside the bits of an owner.
+const DIED: u32 = 1 << 31;
+
 impl<'a> Held<'a> {
+    #[inline]
+    fn new(handle: &'a Handle, me: Owner, taken: Taken) -> Held<'a> {
+        let died = match taken {
+            Taken::Consistent => 0,
+            Taken::OwnerDied => DIED,
+        };
+        let name = me.bits() | died;
+        Held { handle, name }
+    }
+
     /// The block that is locked, to lock it again after a pause.
     pub(crate) fn handle(&self) -> &'a Handle {
         self.handle
     }
 
+    #[inline]
     pub(crate) fn is_consistent(&self) -> bool {
-        self.consistent
+        self.name & DIED == 0
     }
 
     pub(crate) fn mark_consistent(&mut self) {
-        if !self.consistent {
-            self.consistent = true;
+        if !self.is_consistent() {
+            self.name &= !DIED;
             self.handle.block.word.mark_consistent();
         }
     }
@@ -286,8 +390,10 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         // The child of a fork inherits the guards of its parent, but not the locks.
-        if self.handle.tree.roster.current() == Some(self.me) {
-            self.handle.block.word.unlock(self.consistent);
+        if self.handle.tree.roster.name() == self.name {
+            self.handle.block.word.unlock(true);
+        } else {
+            self.handle.unlock_inconsistent(self.name);
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A segment is memory that several processes map, the roster says which of them are alive, the
 //! word is a lock that survives the death of its owner, the arena hands out blocks that carry
-//! such a word, and a handle is one of them as a primitive of `ipc` sees it. Under loom only the
-//! word exists; the rest is system calls.
+//! such a word, a ledger says who has how much of something, and a handle is one block as a primitive
+//! of `ipc` sees it. How to wait for something in one is `wait`; an object whose state only this
+//! crate changes is a monitor, and `protocol` says what its state is. Under loom that much exists;
+//! the rest is system calls.
 //!
 //! This file holds the one [`Tree`] that a process belongs to. The process that first needs it
 //! makes it; a worker adopts its parent's. Once there it stays until the process ends, so that

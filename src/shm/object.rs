@@ -4,6 +4,7 @@
 //! it is changed by whoever is inside (see `shm::monitor`), and read without that only for hints.
 
 use super::Tree;
+use super::arena::Request;
 use super::handle::{Handle, Slices};
 use super::monitor::{self, Home, Inside, State};
 use super::refusal::Refusal;
@@ -33,7 +34,8 @@ pub(crate) struct Object<S> {
 impl<S: Shared> Object<S> {
     /// Makes an object in `tree`; `begin` may change the zeros before anybody else sees them.
     pub(crate) fn new(tree: &'static Tree, begin: impl FnOnce(&S)) -> io::Result<Object<S>> {
-        let handle = Handle::new(tree, size_of::<S>(), align_of::<S>(), |payload| {
+        let request = Request::new(size_of::<S>(), align_of::<S>());
+        let handle = Handle::new(tree, request, |payload| {
             // SAFETY: room and alignment are those of an `S`, made of atomics, all zero.
             begin(unsafe { payload.cast().as_ref() });
         })?;
@@ -63,12 +65,9 @@ impl<S: Shared> Object<S> {
 
     /// What `look` reads of the state without being inside: a hint.
     pub(crate) fn hint<T>(&self, look: impl FnOnce(&S) -> T) -> Result<T, Refusal> {
-        let seen = look(self.state());
-        // Afterwards: what was read was this object's.
-        if !self.is_current() {
-            return Err(Refusal::Gone);
-        }
-        Ok(seen)
+        self.handle()
+            .peek(|_| look(self.state()))
+            .ok_or(Refusal::Gone)
     }
 
     pub(crate) fn handle(&self) -> &Handle {

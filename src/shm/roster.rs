@@ -98,7 +98,14 @@ impl Roster {
     pub(crate) fn current(&self) -> Option<Owner> {
         // Acquire: pairs with the store in `claim_a_slot`, so that a thread that publishes the name
         // in a lock word publishes the entry with it.
-        Owner::from_bits(self.me.load(Ordering::Acquire))
+        Owner::from_own_memory(self.me.load(Ordering::Acquire))
+    }
+
+    /// As [`current`](Roster::current), in bits, and 0 for none.
+    #[inline]
+    pub(crate) fn name(&self) -> u32 {
+        // Relaxed: to compare with, for who has read it before.
+        self.me.load(Ordering::Relaxed)
     }
 
     /// In the child of a fork: the parent's name is not ours. Only atomic stores, as the child of a

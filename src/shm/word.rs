@@ -59,6 +59,13 @@ impl Owner {
         (bits & !OWNER == 0 && owner.generation() != 0).then_some(owner)
     }
 
+    /// As [`from_bits`](Owner::from_bits), of what this process alone writes: unchecked but for none.
+    #[inline]
+    pub(crate) fn from_own_memory(bits: u32) -> Option<Owner> {
+        NonZeroU32::new(bits).map(Owner)
+    }
+
+    #[inline]
     pub(crate) fn bits(self) -> u32 {
         self.0.get()
     }
@@ -167,6 +174,12 @@ impl Word {
         self.lock_slow(me, roster, patience)
     }
 
+    /// Takes the lock if it is free, consistent, and nobody is quicker.
+    #[inline]
+    pub(crate) fn grab(&self, me: Owner) -> bool {
+        self.replace(0, me.bits()).is_ok()
+    }
+
     /// Takes the lock if it is free or its owner is dead, and says `None` if it is held.
     #[inline]
     pub(crate) fn try_lock(
@@ -191,6 +204,12 @@ impl Word {
         if self.release(consistent) {
             self.wake_one();
         }
+    }
+
+    /// [`unlock`](Word::unlock) where it is rare: a call, and not its code.
+    #[cold]
+    pub(crate) fn unlock_cold(&self) {
+        self.unlock(true);
     }
 
     /// The first half of [`unlock`](Word::unlock); says whether the second is needed. A process

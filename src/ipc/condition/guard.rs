@@ -3,7 +3,7 @@
 //! The trait is sealed, and what its hidden half gives out can be used by the condition only.
 
 use crate::Limit;
-use crate::ipc::{LockError, LockGuard, ValueGuard, lock, value};
+use crate::ipc::{ArrayGuard, LockError, LockGuard, SynchronizedGuard, ValueGuard, lock, value};
 use crate::shm::handle::Handle;
 use bytemuck::Pod;
 
@@ -13,6 +13,8 @@ use bytemuck::Pod;
 /// |---|---|
 /// | [`LockGuard`] | nothing: `&mut ()` |
 /// | [`ValueGuard`] | the value: `&mut T` |
+/// | [`ArrayGuard`] | the elements: `&mut [T]` |
+/// | [`SynchronizedGuard`] | the object: `&mut &R` |
 ///
 /// Nobody else can implement it.
 pub trait ConditionGuard: Sized + sealed::Sealed {
@@ -32,12 +34,14 @@ pub trait ConditionGuard: Sized + sealed::Sealed {
 }
 
 mod sealed {
-    use super::{LockGuard, Pod, ValueGuard};
+    use super::{ArrayGuard, LockGuard, Pod, SynchronizedGuard, ValueGuard};
 
     pub trait Sealed {}
 
     impl Sealed for LockGuard<'_> {}
     impl<T: Pod> Sealed for ValueGuard<'_, T> {}
+    impl<T: Pod> Sealed for ArrayGuard<'_, T> {}
+    impl<R> Sealed for SynchronizedGuard<'_, R> {}
 }
 
 /// A lock that was given up.
@@ -76,5 +80,43 @@ impl<'a, T: Pod> ConditionGuard for ValueGuard<'a, T> {
 
     fn value(&mut self) -> &mut T {
         self
+    }
+}
+
+impl<'a, T: Pod> ConditionGuard for ArrayGuard<'a, T> {
+    type Value = [T];
+    type Released = (Released<'a>, usize);
+
+    fn release(self) -> Self::Released {
+        (Released(self.held.handle()), self.len)
+    }
+
+    fn lock_again((released, len): Self::Released) -> Result<Self, LockError<Self>> {
+        ArrayGuard::granted(released.0.lock(Limit::none())?, len)
+    }
+
+    fn value(&mut self) -> &mut [T] {
+        self
+    }
+}
+
+impl<'a, R> ConditionGuard for SynchronizedGuard<'a, R> {
+    type Value = &'a R;
+    type Released = (Released<'a>, &'a R);
+
+    fn release(self) -> Self::Released {
+        (self.held.release(), self.object)
+    }
+
+    fn lock_again((released, object): Self::Released) -> Result<Self, LockError<Self>> {
+        let guard = |held| SynchronizedGuard { object, held };
+        match LockGuard::lock_again(released) {
+            Ok(held) => Ok(guard(held)),
+            Err(error) => Err(error.map(guard)),
+        }
+    }
+
+    fn value(&mut self) -> &mut &'a R {
+        &mut self.object
     }
 }
