@@ -28,7 +28,9 @@ pub(crate) mod roster;
 #[cfg(not(loom))]
 pub(crate) mod segment;
 pub(crate) mod sequence;
+pub(crate) mod sleepers;
 pub(crate) mod wait;
+pub(crate) mod waiting;
 pub(crate) mod word;
 
 #[cfg(not(loom))]
@@ -45,5 +47,6 @@ pub mod models {
     pub use super::protocol::barrier::model::{BarrierModel, Ended};
     pub use super::protocol::condition::model::ConditionModel;
     pub use super::protocol::event::model::EventModel;
+    pub use super::sleepers::model as sleepers;
     pub use super::word::model::{Outcome, Tree};
 }
