@@ -2,22 +2,24 @@
 
 #![cfg(all(feature = "process", target_os = "linux"))]
 
+#[path = "common/asleep.rs"]
+mod asleep;
 mod common;
-#[path = "common/scratch.rs"]
+#[path = "kill/scratch.rs"]
 mod scratch;
 #[path = "common/storm.rs"]
 mod storm;
 #[path = "kill/victim.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
 mod victim;
 
-use common::watchdog;
+use asleep::{asleep, until_asleep};
+use common::{block_on, pending, ready, watchdog};
 use latchwork::executor::{Executor, ProcessPoolExecutor};
 use latchwork::ipc::{
     AccessError, Barrier, BarrierAction, BarrierError, BrokenBarrier, Event, Value,
 };
 use latchwork::{CancelToken, GaveUp};
-use scratch::{asleep, scratch, until_asleep};
+use scratch::scratch;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -236,7 +238,7 @@ fn a_stopped_party_is_not_dead() {
         barrier.wait().unwrap();
         until_waiting(&barrier, 1);
         until_asleep(party.pid);
-        party.signal(libc::SIGSTOP);
+        party.stop();
         // It has arrived, so it may as well be stopped.
         barrier.wait().unwrap();
         let limit = Duration::from_millis(150);
@@ -348,7 +350,7 @@ fn abort_and_reset_send_away_who_waits() {
         }
         // Stopped through an abort and many resets: it is told how its own round ended.
         let slow = party(BrokenBarrier::Aborted);
-        slow.signal(libc::SIGSTOP);
+        slow.stop();
         barrier.abort().unwrap();
         for _ in 0..7 {
             barrier.reset().unwrap();
@@ -366,7 +368,7 @@ fn who_was_let_through_is_through() {
         let slow = Victim::new(|| assert_eq!(barrier.wait().unwrap().index(), 0));
         until_waiting(&barrier, 1);
         until_asleep(slow.pid);
-        slow.signal(libc::SIGSTOP);
+        slow.stop();
         assert!(barrier.try_wait().unwrap().unwrap().is_leader());
         barrier.abort().unwrap();
         barrier.reset().unwrap();
@@ -377,7 +379,7 @@ fn who_was_let_through_is_through() {
 }
 
 /// Set before the forks, for the actions below.
-static TOLD: OnceLock<&[AtomicU64; 64]> = OnceLock::new();
+static TOLD: OnceLock<&[AtomicU64; 8]> = OnceLock::new();
 /// Where the kinds of action find what they need.
 const RUNS: usize = 0;
 const RUNNER: usize = 1;
@@ -563,6 +565,7 @@ fn who_waits_when_the_maker_drops_it_is_told() {
         let barrier = Barrier::new(2).unwrap();
         let bytes = postcard::to_stdvec(&barrier).unwrap();
         let visitor: Barrier = postcard::from_bytes(&bytes).unwrap();
+        assert!(postcard::from_bytes::<Event>(&bytes).is_err());
         let shown = "Barrier { waiting: 0, parties: 2, broken: false }";
         assert_eq!(format!("{visitor:?}"), shown);
         thread::scope(|scope| {
@@ -575,6 +578,35 @@ fn who_waits_when_the_maker_drops_it_is_told() {
         assert!(matches!(visitor.abort(), Err(AccessError::Gone)));
         assert!(matches!(visitor.parties(), Err(AccessError::Gone)));
         assert_eq!(format!("{visitor:?}"), "Barrier(gone)");
-        assert!(postcard::from_bytes::<Event>(&bytes).is_err());
     });
+}
+
+/// S14: a future that is dropped was never there; one that is killed with its process was.
+#[test]
+fn futures_arrive_and_take_it_back() {
+    watchdog(LIMIT, "futures", || {
+        let barrier = Barrier::<Nothing>::with_action(3).unwrap();
+        let dropped = pending(barrier.wait_async());
+        let stays = pending(barrier.wait_async());
+        assert_eq!(barrier.waiting().unwrap(), 2);
+        drop(dropped);
+        assert_eq!(barrier.waiting().unwrap(), 1);
+        let process = Victim::new(|| {
+            assert!(!barrier.wait().unwrap().is_leader());
+            sleep_for_ever()
+        });
+        until_waiting(&barrier, 2);
+        let last = ready(barrier.wait_async()).unwrap();
+        assert_eq!((last.index(), last.is_leader()), (2, true));
+        assert_eq!(block_on(stays).unwrap().index(), 1);
+        let told = pending(barrier.wait_async());
+        process.kill();
+        assert_eq!(why(block_on(told)), BrokenBarrier::PartyDied);
+    });
+}
+
+struct Nothing;
+
+impl BarrierAction for Nothing {
+    fn run() {}
 }

@@ -2,19 +2,23 @@
 
 #![cfg(all(feature = "process", target_os = "linux"))]
 
+#[path = "common/asleep.rs"]
+mod asleep;
 mod common;
-#[path = "common/scratch.rs"]
+#[path = "kill/scratch.rs"]
 mod scratch;
 #[path = "common/storm.rs"]
 mod storm;
 #[path = "kill/victim.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
 mod victim;
 
-use common::watchdog;
-use latchwork::ipc::{AccessError, Condition, Lock, LockError, Value, ValueGuard};
+use asleep::{asleep, until_asleep};
+use common::{block_on, pending, watchdog};
+use latchwork::ipc::{
+    AccessError, Array, Condition, Lock, LockError, RawValue, Synchronized, Value, ValueGuard,
+};
 use latchwork::{CancelToken, GaveUp};
-use scratch::{asleep, scratch, until_asleep};
+use scratch::scratch;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -371,5 +375,57 @@ fn who_waits_when_the_maker_drops_it_is_told() {
         assert!(matches!(visitor.notify_all(), Err(AccessError::Gone)));
         assert!(matches!(visitor.waiters(), Err(AccessError::Gone)));
         assert_eq!(format!("{visitor:?}"), "Condition(gone)");
+    });
+}
+
+/// S8: a task waits; and what one that is dropped was notified of reaches another.
+#[test]
+fn futures_wait_and_pass_on() {
+    watchdog(LIMIT, "futures", || {
+        let (value, condition) = (Value::new(0_u64).unwrap(), Condition::new().unwrap());
+        let begin = || pending(condition.wait_async(value.lock().unwrap()));
+        let (first, second) = (begin(), begin());
+        assert_eq!(condition.waiters().unwrap(), 2);
+        drop(first);
+        assert_eq!(condition.waiters().unwrap(), 1);
+        value.update(|n| *n += 1).unwrap();
+        condition.notify_one().unwrap();
+        assert_eq!(*block_on(second).unwrap(), 1);
+        // One is let go while the lock is held, and is dropped on its way to it.
+        let (mut third, fourth) = (begin(), begin());
+        let held = value.lock().unwrap();
+        condition.notify_one().unwrap();
+        while condition.waiters().unwrap() != 1 {
+            assert!(common::poll(third.as_mut(), std::task::Waker::noop()).is_pending());
+            thread::yield_now();
+        }
+        assert!(common::poll(third.as_mut(), std::task::Waker::noop()).is_pending());
+        drop(held);
+        drop(third);
+        drop(block_on(fourth).unwrap());
+        assert!(!value.is_locked());
+    });
+}
+
+/// S8: predicates see elements, and what a lock is agreed to protect.
+#[test]
+fn arrays_and_synchronised_objects_have_conditions() {
+    watchdog(LIMIT, "guards", || {
+        let changed = Condition::new().unwrap();
+        let array = Array::from_slice(&[0_u32; 5]).unwrap();
+        let count = RawValue::new(0_u32).unwrap();
+        let both = Synchronized::new(count, Lock::new().unwrap());
+        let other = Victim::new(|| {
+            array.lock().unwrap()[3] = 9;
+            both.lock().unwrap().set(4);
+            changed.notify_all().unwrap();
+        });
+        let guard = array.lock().unwrap();
+        let guard = changed.wait_while(guard, |all| all[3] == 0).unwrap();
+        assert_eq!(*guard, [0, 0, 0, 9, 0]);
+        let guard = both.lock().unwrap();
+        let guard = changed.wait_while(guard, |count| count.get() == 0).unwrap();
+        assert_eq!(guard.get(), 4);
+        other.join();
     });
 }

@@ -2,19 +2,21 @@
 
 #![cfg(all(feature = "process", target_os = "linux"))]
 
+#[path = "common/asleep.rs"]
+mod asleep;
 mod common;
-#[path = "common/scratch.rs"]
+#[path = "kill/scratch.rs"]
 mod scratch;
 #[path = "common/storm.rs"]
 mod storm;
 #[path = "kill/victim.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
 mod victim;
 
-use common::watchdog;
+use asleep::{asleep, until_asleep};
+use common::{block_on, pending, ready, watchdog};
 use latchwork::ipc::{AccessError, Event};
 use latchwork::{CancelToken, GaveUp};
-use scratch::{asleep, scratch, until_asleep};
+use scratch::scratch;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,7 +70,7 @@ fn a_set_that_is_followed_by_a_clear_releases_who_waits() {
                 until_asleep(process.pid);
             }
             // No waiter runs between the two, if all are stopped.
-            processes.iter().for_each(|it| it.signal(libc::SIGSTOP));
+            processes.iter().for_each(|it| it.stop());
             event.set().unwrap();
             event.clear().unwrap();
             processes.iter().for_each(|it| it.signal(libc::SIGCONT));
@@ -95,7 +97,7 @@ fn killed_and_stopped_waiters_cost_nothing() {
             victim::wait_until(|| told[0].load(SeqCst) == before + 3);
             waiters.iter().for_each(|waiter| until_asleep(waiter.pid));
             let stopped = waiters.pop().unwrap();
-            stopped.signal(libc::SIGSTOP);
+            stopped.stop();
             let killed = waiters.pop().unwrap();
             if round % 2 == 0 {
                 killed.kill();
@@ -222,5 +224,26 @@ fn who_waits_when_the_maker_drops_it_is_told() {
         assert!(matches!(visitor.set(), Err(AccessError::Gone)));
         assert!(matches!(visitor.is_set(), Err(AccessError::Gone)));
         assert_eq!(format!("{visitor:?}"), "Event(gone)");
+    });
+}
+
+/// S12: futures and threads wait for the same event.
+#[test]
+fn futures_wait_too() {
+    watchdog(LIMIT, "futures", || {
+        let event = Event::new().unwrap();
+        let dropped = pending(event.wait_async());
+        let released = pending(event.wait_async());
+        drop(dropped);
+        let setter = Victim::new(|| assert!(event.set().unwrap()));
+        block_on(released).unwrap();
+        setter.join();
+        ready(event.wait_async()).unwrap();
+        // One that was begun before and is polled after set and clear.
+        event.clear().unwrap();
+        let late = pending(event.wait_async());
+        event.set().unwrap();
+        event.clear().unwrap();
+        block_on(late).unwrap();
     });
 }

@@ -117,6 +117,19 @@ impl Event {
         }
         Ok(self.0.wait(Flag::wait(&self.0), limit.into())?)
     }
+
+    /// As [`wait`](Event::wait), for any runtime. It waits from the first poll on. Dropping the future gives
+    /// up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`set`](Event::set).
+    pub async fn wait_async(&self) -> Result<(), AccessError> {
+        if self.is_set()? {
+            return Ok(());
+        }
+        Ok(self.0.wait_async(Flag::wait(&self.0)).await?)
+    }
 }
 
 impl fmt::Debug for Event {

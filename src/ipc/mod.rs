@@ -61,7 +61,7 @@ mod value;
 pub use crate::shm::holder::Holder;
 pub use array::{Array, ArrayGuard};
 pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
-pub use condition::{Condition, ConditionGuard};
+pub use condition::{Condition, ConditionGuard, TaskGuard};
 pub use element_error::ElementError;
 pub use error::{AccessError, LockError};
 pub use event::Event;

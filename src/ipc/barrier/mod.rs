@@ -34,6 +34,7 @@ unsafe impl Shared for Gate {}
 ///
 /// * [`wait_within`](Barrier::wait_within) takes its arrival back and leaves the barrier whole.
 /// * [`wait_within_or_break`](Barrier::wait_within_or_break) breaks it for everybody, as Python does.
+/// * A future of [`wait_async`](Barrier::wait_async) that is dropped takes its arrival back.
 ///
 /// All of that until the last one has arrived. From then on, while the action runs, it is too late to
 /// leave: such a call waits for the action's end and returns what came of it.
@@ -228,6 +229,21 @@ impl<A: BarrierAction> Barrier<A> {
         limit: impl Into<Limit<'l>>,
     ) -> Result<BarrierWait, BarrierError> {
         self.wait_at(limit.into(), true)
+    }
+
+    /// Arrives when it is first polled, and resolves when everybody has; for any runtime. Dropping the
+    /// future takes the arrival back, unless the last one has come by then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Barrier::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Barrier::wait), in whoever polls.
+    pub async fn wait_async(&self) -> Result<BarrierWait, BarrierError> {
+        let passage = self.gate.wait_async(self.arrival()).await?;
+        self.conclude(passage)
     }
 
     fn wait_at(&self, limit: Limit<'_>, breaks: bool) -> Result<BarrierWait, BarrierError> {

@@ -33,6 +33,15 @@ pub trait ConditionGuard: Sized + sealed::Sealed {
     fn value(&mut self) -> &mut Self::Value;
 }
 
+/// A [`ConditionGuard`] that a task may hold while it waits: of a lock that belongs to a process and not
+/// to one of its threads.
+pub trait TaskGuard: ConditionGuard {
+    #[doc(hidden)]
+    fn lock_again_async(
+        released: Self::Released,
+    ) -> impl Future<Output = Result<Self, LockError<Self>>> + Send;
+}
+
 mod sealed {
     use super::{ArrayGuard, LockGuard, Pod, SynchronizedGuard, ValueGuard};
 
@@ -118,5 +127,33 @@ impl<'a, R> ConditionGuard for SynchronizedGuard<'a, R> {
 
     fn value(&mut self) -> &mut &'a R {
         &mut self.object
+    }
+}
+
+impl<'a> TaskGuard for LockGuard<'a> {
+    async fn lock_again_async(released: Released<'a>) -> Result<Self, LockError<Self>> {
+        lock::granted(released.0.lock_async().await?)
+    }
+}
+
+impl<'a, T: Pod + Send> TaskGuard for ValueGuard<'a, T> {
+    async fn lock_again_async(released: Released<'a>) -> Result<Self, LockError<Self>> {
+        value::granted(released.0.lock_async().await?)
+    }
+}
+
+impl<'a, T: Pod + Send> TaskGuard for ArrayGuard<'a, T> {
+    async fn lock_again_async((released, len): Self::Released) -> Result<Self, LockError<Self>> {
+        ArrayGuard::granted(released.0.lock_async().await?, len)
+    }
+}
+
+impl<'a, R: Sync> TaskGuard for SynchronizedGuard<'a, R> {
+    async fn lock_again_async((released, object): Self::Released) -> Result<Self, LockError<Self>> {
+        let guard = |held| SynchronizedGuard { object, held };
+        match LockGuard::lock_again_async(released).await {
+            Ok(held) => Ok(guard(held)),
+            Err(error) => Err(error.map(guard)),
+        }
     }
 }

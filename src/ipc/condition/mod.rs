@@ -4,7 +4,7 @@
 
 mod guard;
 
-pub use guard::ConditionGuard;
+pub use guard::{ConditionGuard, TaskGuard};
 
 use super::{AccessError, LockError};
 use crate::shm::handle::Slices;
@@ -17,6 +17,7 @@ use crate::{GaveUp, Limit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io;
+use std::mem;
 
 // SAFETY: a bell is made of atomics, and all zero nobody waits for it.
 unsafe impl Shared for Bell {}
@@ -231,6 +232,24 @@ impl Condition {
         }
     }
 
+    /// As [`wait`](Condition::wait), without blocking a thread: for any runtime, with a guard that a task may
+    /// hold. The lock is given up when the future is first polled. Dropping the future gives up: a
+    /// notification that it had got goes to another waiter, and the lock is not taken again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Condition::wait).
+    pub async fn wait_async<G: TaskGuard>(&self, guard: G) -> Result<G, LockError<G>> {
+        let mut waiter = self.0.wait_async(Waiter::join(&self.0)).await?;
+        let released = guard.release();
+        self.0.wait_async(&mut waiter).await?;
+        // Dropped only if the future is, between its notification and its lock.
+        let pass_on = PassOn(self);
+        let guard = G::lock_again_async(released).await;
+        mem::forget(pass_on);
+        guard
+    }
+
     fn wait_at<G: ConditionGuard>(&self, guard: G, limit: Limit<'_>) -> Within<G, ()> {
         if let Err(why) = limit.check() {
             return Ok((guard, Err(why)));
@@ -283,6 +302,16 @@ impl Condition {
     /// while they waited are in it until everybody has been notified.
     pub fn waiters(&self) -> Result<usize, AccessError> {
         Ok(self.0.hint(Bell::waiters)? as usize)
+    }
+}
+
+/// Gives a notification that its receiver will not use to the next.
+struct PassOn<'a>(&'a Condition);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        // If the condition is of no use any more, nobody is left to be told.
+        let _ = self.0.notify_one();
     }
 }
 

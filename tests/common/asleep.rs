@@ -1,29 +1,10 @@
-//! What tests with forked children need besides the children: plain memory that they share with their
-//! parent, and a way to see that one of them sleeps.
+//! A way to see that a process or a thread, which does nothing but wait, sleeps.
 
-use std::sync::atomic::AtomicU64;
 use std::thread;
-
-/// Fresh memory that forked children share, all zero, for what they tell the test.
-pub fn scratch() -> &'static [AtomicU64; 64] {
-    // SAFETY: a fresh anonymous mapping of a page, never unmapped; zero is a valid atomic.
-    unsafe {
-        let page = libc::mmap(
-            std::ptr::null_mut(),
-            4096,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        );
-        assert_ne!(page, libc::MAP_FAILED);
-        &*page.cast()
-    }
-}
 
 /// Waits until the only thread of process `pid` sleeps. One that does nothing but wait by then sleeps in
 /// that wait.
-#[allow(dead_code, reason = "not every test file looks for sleepers")]
+#[allow(dead_code, reason = "not every test file has both")]
 pub fn until_asleep(pid: libc::pid_t) {
     while !is_asleep(&format!("/proc/{pid}/stat")) {
         thread::yield_now();
@@ -31,7 +12,7 @@ pub fn until_asleep(pid: libc::pid_t) {
 }
 
 /// Starts a thread that does nothing but wait, and returns when it sleeps.
-#[allow(dead_code, reason = "not every test file looks for sleepers")]
+#[allow(dead_code, reason = "not every test file has both")]
 pub fn asleep<'s, T: Send + 's>(
     scope: &'s thread::Scope<'s, '_>,
     wait: impl FnOnce() -> T + Send + 's,
