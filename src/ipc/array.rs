@@ -69,8 +69,8 @@ pub struct Array<T: Pod> {
 /// It may be sent to and dropped by another thread of the process, if `T` may.
 #[must_use = "the array is unlocked when the guard is dropped"]
 pub struct ArrayGuard<'a, T: Pod> {
-    held: Held<'a>,
-    len: usize,
+    pub(super) held: Held<'a>,
+    pub(super) len: usize,
     _elements: PhantomData<&'a mut [T]>,
 }
 
@@ -269,20 +269,11 @@ impl<T: Pod> Array<T> {
 
     #[inline]
     fn guard<'a>(&self, held: Held<'a>) -> ArrayGuard<'a, T> {
-        ArrayGuard {
-            held,
-            len: self.len,
-            _elements: PhantomData,
-        }
+        ArrayGuard::of(held, self.len)
     }
 
     fn granted<'a>(&self, held: Held<'a>) -> Attempt<'a, T> {
-        let guard = self.guard(held);
-        if guard.is_consistent() {
-            Ok(guard)
-        } else {
-            Err(LockError::OwnerDied(guard))
-        }
+        ArrayGuard::granted(held, self.len)
     }
 }
 
@@ -304,6 +295,27 @@ pub(super) fn bytes<T: Pod>(len: usize) -> io::Result<usize> {
                 "more elements than there can be memory for",
             )
         })
+}
+
+impl<'a, T: Pod> ArrayGuard<'a, T> {
+    #[inline]
+    fn of(held: Held<'a>, len: usize) -> ArrayGuard<'a, T> {
+        ArrayGuard {
+            held,
+            len,
+            _elements: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(super) fn granted(held: Held<'a>, len: usize) -> Attempt<'a, T> {
+        let guard = ArrayGuard::of(held, len);
+        if guard.is_consistent() {
+            Ok(guard)
+        } else {
+            Err(LockError::OwnerDied(guard))
+        }
+    }
 }
 
 impl<T: Pod> ArrayGuard<'_, T> {

@@ -38,6 +38,8 @@
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
 mod array;
+mod barrier;
+mod condition;
 mod element_error;
 mod error;
 mod event;
@@ -61,6 +63,8 @@ mod value;
 
 pub use crate::shm::holder::Holder;
 pub use array::{Array, ArrayGuard};
+pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
+pub use condition::{Condition, ConditionGuard, TaskGuard};
 pub use element_error::ElementError;
 pub use error::{AccessError, LockError};
 pub use event::Event;

@@ -91,7 +91,7 @@ pub struct Value<T: Pod> {
 /// It may be sent to and dropped by another thread of the process, if `T` may.
 #[must_use = "the value is unlocked when the guard is dropped"]
 pub struct ValueGuard<'a, T: Pod> {
-    held: Held<'a>,
+    pub(super) held: Held<'a>,
     _value: PhantomData<&'a mut T>,
 }
 
@@ -275,7 +275,7 @@ impl<T: Integer> Value<T> {
 }
 
 #[inline]
-fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
+pub(super) fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
     let guard = ValueGuard::<T>::of(held);
     if guard.is_consistent() {
         Ok(guard)

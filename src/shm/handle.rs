@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::roster::Roster;
 use super::segment::{Id, invalid};
 use super::wait::Patience;
+use super::waiting::Waiting;
 use super::word::{Liveness, Owner, State, Taken, Verdict};
 use super::{Tree, tree_of};
 use crate::platform::atomic::{AtomicU64, Ordering, fence};
@@ -140,6 +141,18 @@ impl Handle {
         let me = self.before_locking()?;
         let word = &self.block.word;
         match word.lock(me, &self.witness(), &mut Slices(limit)) {
+            Ok(taken) => self.held(me, taken),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// As [`lock`](Handle::lock) without a limit, and without blocking a thread.
+    pub(crate) async fn lock_async(&self) -> Result<Held<'_>, Refusal> {
+        let me = self.before_locking()?;
+        let witness = self.witness();
+        // SAFETY: the word is one of the arena, which stays mapped.
+        let waiting = unsafe { Waiting::new(self.block.word.locking(me, &witness)) };
+        match waiting.await {
             Ok(taken) => self.held(me, taken),
             Err(refused) => Err(refused.into()),
         }

@@ -43,6 +43,9 @@ mod tree;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod models {
+    pub use super::protocol::barrier::BrokenBarrier;
+    pub use super::protocol::barrier::model::{BarrierModel, Ended};
+    pub use super::protocol::condition::model::ConditionModel;
     pub use super::protocol::event::model::EventModel;
     pub use super::protocol::rlock::model::RLockModel;
     pub use super::protocol::rwlock::model::RwLockModel;
