@@ -18,7 +18,7 @@ const MAGIC: u64 = u64::from_ne_bytes(*b"latchwrk");
 /// Changes with every change of what lies where in a segment, and of what the bits mean.
 const LAYOUT: u32 = 1;
 
-const SEALS: SealFlags = SealFlags::SHRINK
+pub(crate) const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
 
@@ -202,7 +202,7 @@ pub(crate) fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn random_id() -> io::Result<Id> {
+pub(crate) fn random_id() -> io::Result<Id> {
     let mut id: Id = [0; 2];
     // SAFETY: `id` is writable for its whole size. Requests of up to 256 bytes are never cut short.
     let got = unsafe { libc::getrandom(id.as_mut_ptr().cast(), mem::size_of::<Id>(), 0) };
