@@ -38,9 +38,14 @@
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
 mod error;
+mod integer;
 mod lock;
+mod racy;
+mod shared_slice;
 mod value;
 
 pub use error::LockError;
+pub use integer::{Atomic, Integer};
 pub use lock::{Lock, LockGuard};
+pub use shared_slice::{Misfit, OutOfBounds, SharedIter, SharedSlice};
 pub use value::{Value, ValueGuard};
