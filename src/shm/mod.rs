@@ -32,7 +32,7 @@ mod sweep;
 pub(crate) mod word;
 
 #[cfg(not(loom))]
-pub use memory::{MemoryOptions, SharedMemory};
+pub use memory::{MemoryOptions, SharedMemory, ViewError};
 #[cfg(not(loom))]
 pub use scope::ShmScope;
 #[cfg(not(loom))]

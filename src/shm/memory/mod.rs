@@ -8,8 +8,10 @@ mod anonymous;
 mod options;
 mod place;
 mod serial;
+mod view;
 
 pub use options::MemoryOptions;
+pub use view::ViewError;
 
 use super::named::Named;
 use super::named::name::refused;
@@ -30,7 +32,8 @@ use std::slice;
 /// is never swapped out.
 ///
 /// What one process writes, the others see at once, in whatever order the processors like: nothing
-/// here synchronises. Use atomics in the memory, or an [`ipc::Lock`](crate::ipc::Lock) beside it.
+/// here synchronises. [`slice_of`](SharedMemory::slice_of) has the bytes as numbers that may be read while others
+/// write them, and as atomics; an [`ipc::Lock`](crate::ipc::Lock) keeps larger changes together.
 ///
 /// * **Names.** `jobs` is the file `/dev/shm/latchwork-jobs`. A name is at most 245 bytes long and has
 ///   no `/` and no NUL.
@@ -55,21 +58,15 @@ use std::slice;
 ///
 /// ```
 /// use latchwork::shm::SharedMemory;
-/// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// # fn main() -> std::io::Result<()> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let name = format!("example-{}", std::process::id());
 /// let made = SharedMemory::create(&name, 4096)?;
+/// made.slice_of::<u64>(..)?.set(1, 7)?;
 /// // Elsewhere:
 /// let opened = SharedMemory::open(&name)?;
 /// assert_eq!(opened.len(), 4096);
-///
-/// // SAFETY: both are within the memory, aligned, and touched as atomics only.
-/// let (one, other) = unsafe {
-///     (AtomicU64::from_ptr(made.as_ptr().cast()), AtomicU64::from_ptr(opened.as_ptr().cast()))
-/// };
-/// one.store(7, Ordering::Release);
-/// assert_eq!(other.load(Ordering::Acquire), 7);
+/// assert_eq!(opened.slice_of::<u64>(..)?.get(1), Some(7));
 /// made.unlink()?;
 /// # Ok(())
 /// # }
