@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use victim::{Victim, open_descriptors, sleep_for_ever, timed, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ fn one_process_makes_what_all_have_whoever_is_killed() {
         let told = scratch();
         let told = cells(&told);
         let mut died_at_it = 0;
-        for round in 0..60_u64 {
+        for round in 0..40_u64 {
             let name = &name("creators");
             // The memory that belongs to its creator goes with it; the other kind stays.
             let owned = round % 2 == 1;
@@ -73,7 +73,7 @@ fn one_process_makes_what_all_have_whoever_is_killed() {
             let go = &told[0];
             let race = |index: usize| {
                 while go.load(SeqCst) == 0 {
-                    std::hint::spin_loop();
+                    thread::yield_now();
                 }
                 let mine = u64::from(std::process::id());
                 let options = SharedMemory::options().unlink_on_drop(owned);
@@ -234,7 +234,8 @@ fn a_worker_gets_memory_by_its_name() {
 /// others can see of these operations changes in system calls, and nowhere between them.
 fn at_each_system_call<P>(prepare: impl Fn() -> P, work: impl Fn(P), mut look: impl FnMut()) {
     let mut places = 0;
-    while killed_after(places, &prepare, &work) {
+    while let Some(victim) = stopped_at(places, &prepare, &work) {
+        victim.kill();
         look();
         places += 1;
     }
@@ -242,9 +243,37 @@ fn at_each_system_call<P>(prepare: impl Fn() -> P, work: impl Fn(P), mut look: i
     assert!(places >= 4, "{places} places are no operation");
 }
 
-/// Runs both in a child and kills it at the begin or end of a system call of `work`, after so many of these; `false` if
+/// Stops a child before and after each system call of `work`, one child a place; lets `meanwhile` happen, or begin if it
+/// has to wait for the child; then the child goes on to its end. `look` gets the child, which may have ended.
+fn amid_each_system_call<P>(
+    prepare: impl Fn() -> P,
+    work: impl Fn(P),
+    meanwhile: impl Fn() + Sync,
+    mut look: impl FnMut(Victim),
+) {
+    let mut places = 0;
+    while let Some(victim) = stopped_at(places, &prepare, &work) {
+        thread::scope(|scope| {
+            let others = scope.spawn(&meanwhile);
+            let began = Instant::now();
+            while !others.is_finished() && began.elapsed() < Duration::from_millis(30) {
+                thread::yield_now();
+            }
+            // SAFETY: the victim is our stopped tracee.
+            assert_eq!(
+                unsafe { libc::ptrace(libc::PTRACE_DETACH, victim.pid, 0, 0) },
+                0
+            );
+        });
+        look(victim);
+        places += 1;
+    }
+    assert!(places >= 4, "{places} places are no operation");
+}
+
+/// Runs both in a child and stops it at the begin or end of a system call of `work`, after so many of these; `None` if
 /// there are not so many.
-fn killed_after<P>(stops: usize, prepare: impl Fn() -> P, work: impl Fn(P)) -> bool {
+fn stopped_at<P>(stops: usize, prepare: impl Fn() -> P, work: impl Fn(P)) -> Option<Victim> {
     let victim = Victim::new(|| {
         let prepared = prepare();
         // SAFETY: plain system calls; the stop hands this process over to the tracer.
@@ -253,6 +282,8 @@ fn killed_after<P>(stops: usize, prepare: impl Fn() -> P, work: impl Fn(P)) -> b
             libc::raise(libc::SIGSTOP);
         }
         work(prepared);
+        // SAFETY: as by `Victim`, before this process does anything else.
+        unsafe { libc::_exit(0) };
     });
     assert!(libc::WIFSTOPPED(victim.wait()));
     for _ in 0..stops {
@@ -265,15 +296,14 @@ fn killed_after<P>(stops: usize, prepare: impl Fn() -> P, work: impl Fn(P)) -> b
         if libc::WIFEXITED(status) {
             assert_eq!(libc::WEXITSTATUS(status), 0, "the victim failed");
             victim.reaped();
-            return false;
+            return None;
         }
         assert!(
             libc::WIFSTOPPED(status),
             "the victim ended early: {status:#x}"
         );
     }
-    victim.kill();
-    true
+    Some(victim)
 }
 
 /// M27, S21: a creator is killed at any point; the name leads to all of it or to nothing, and others make it.
@@ -379,6 +409,117 @@ fn a_sweeper_is_killed_at_any_point() {
         );
         assert!(done > 0 && undone > 0, "{done} {undone}");
         sweep_prefix(name).unwrap();
+    });
+}
+
+/// M33: two unlink the same memory, in any order of their steps, and a third makes new memory: the new name stays.
+#[test]
+fn an_unlink_amid_another_spares_what_comes_after() {
+    let _turn = alone();
+    watchdog(LIMIT, "unlinks interleaved", || {
+        let name = &name("unlinks");
+        let memory = Mutex::new(SharedMemory::create(name, 10).unwrap());
+        let both = AtomicU32::new(0);
+        let told = scratch();
+        let unlinked = &cells(&told)[0];
+        amid_each_system_call(
+            || SharedMemory::open(name).unwrap(),
+            |other| unlinked.store(u64::from(other.unlink().is_ok()), SeqCst),
+            || {
+                let mut memory = memory.lock().unwrap();
+                both.fetch_add(u32::from(memory.unlink().is_ok()), SeqCst);
+                *memory = SharedMemory::create(name, 10).unwrap();
+            },
+            |victim| {
+                victim.join();
+                let made = both.swap(0, SeqCst) + unlinked.load(SeqCst) as u32;
+                assert_eq!(made, 1, "unlinked twice, or never");
+                assert!(file(name).exists(), "what came after was unlinked");
+            },
+        );
+        // The last one was not disturbed.
+        assert_eq!(unlinked.load(SeqCst), 1);
+        assert!(!file(name).exists());
+    });
+}
+
+/// M36: a name comes to mean other memory, in use, at any step of a sweep: it stays.
+#[test]
+fn a_name_that_changes_hands_amid_a_sweep_stays() {
+    let _turn = alone();
+    watchdog(LIMIT, "sweep interleaved", || {
+        let name = &name("hands");
+        drop(SharedMemory::create(name, 10).unwrap());
+        let memory = Mutex::new(None);
+        amid_each_system_call(
+            || (),
+            |()| drop(sweep_prefix(name).unwrap()),
+            || {
+                match SharedMemory::open(name).and_then(|old| old.unlink()) {
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound),
+                    Ok(()) => {}
+                }
+                *memory.lock().unwrap() = Some(SharedMemory::create(name, 10).unwrap());
+            },
+            |victim| {
+                victim.join();
+                assert!(file(name).exists(), "memory in use was swept");
+                // The next one finds it without a user.
+                memory.lock().unwrap().take();
+            },
+        );
+        sweep_prefix(name).unwrap();
+    });
+}
+
+/// M27: a name comes to mean other memory at any step of an open: what is mapped is one or the other, and in use.
+#[test]
+fn a_name_that_changes_hands_amid_an_open_is_in_use() {
+    let _turn = alone();
+    watchdog(LIMIT, "open interleaved", || {
+        let name = &name("opened");
+        let token = |memory: &SharedMemory| cells(memory)[0].load(SeqCst);
+        let create = |token| {
+            let memory = SharedMemory::create(name, 8).unwrap();
+            cells(&memory)[0].store(token, SeqCst);
+            memory
+        };
+        let memory = Mutex::new(Some(create(1)));
+        let told = scratch();
+        let told = cells(&told);
+        let found_new = AtomicU32::new(0);
+        amid_each_system_call(
+            || told[..2].iter().for_each(|cell| cell.store(0, SeqCst)),
+            |()| {
+                let memory = SharedMemory::open(name).unwrap();
+                told[0].store(token(&memory), SeqCst);
+                // Traced, this is the end; else the test looks while the memory is mapped.
+                if told[1].swap(0, SeqCst) == 1 {
+                    sleep_for_ever();
+                }
+            },
+            || {
+                let mut memory = memory.lock().unwrap();
+                memory.take().unwrap().unlink().unwrap();
+                *memory = Some(create(2));
+                told[1].store(1, SeqCst);
+            },
+            |victim| {
+                wait_until(|| told[0].load(SeqCst) != 0);
+                let mut memory = memory.lock().unwrap();
+                drop(memory.take());
+                let swept = sweep_prefix(name).unwrap();
+                if told[0].load(SeqCst) == 2 {
+                    found_new.fetch_add(1, SeqCst);
+                    assert_eq!(swept.kept, [(name.clone(), Kept::InUse)]);
+                    SharedMemory::open(name).unwrap().unlink().unwrap();
+                }
+                victim.kill();
+                *memory = Some(create(1));
+            },
+        );
+        assert!(found_new.load(SeqCst) > 0);
+        memory.lock().unwrap().take().unwrap().unlink().unwrap();
     });
 }
 

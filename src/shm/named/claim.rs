@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long who unlinks may stand in the way of others: it takes three system calls.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Calls `attempt` until it has an answer.
 pub(crate) fn settle<T>(mut attempt: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {
