@@ -111,7 +111,7 @@ fn one_process_makes_what_all_have_whoever_is_killed() {
             }
             victims.into_iter().for_each(Victim::kill);
             let swept = sweep_prefix(name).unwrap();
-            assert_eq!(swept.removed, [name.clone()]);
+            assert_eq!(swept.removed, [&**name]);
         }
         sweep_prefix("latchwork+").unwrap();
         assert_eq!(drafts_of(LEN as u64), 0);
@@ -163,7 +163,7 @@ fn a_killed_scope_is_over() {
             Some(9)
         );
         drop(held);
-        assert_eq!(sweep_prefix(&names[0]).unwrap().removed, [names[0].clone()]);
+        assert_eq!(sweep_prefix(&names[0]).unwrap().removed, [&*names[0]]);
         drop(new);
         assert!(names.iter().all(|name| !file(name).exists()));
     });
@@ -198,7 +198,7 @@ fn a_forked_child_is_a_user_and_no_owner() {
         let kept = sweep_prefix(name).unwrap().kept;
         assert_eq!(kept, [(name.clone(), Kept::InUse)]);
         child.kill();
-        assert_eq!(sweep_prefix(name).unwrap().removed, [name.clone()]);
+        assert_eq!(sweep_prefix(name).unwrap().removed, [&**name]);
     });
 }
 
@@ -400,7 +400,7 @@ fn a_sweeper_is_killed_at_any_point() {
                     let (memory, took) = timed(|| SharedMemory::open(name));
                     drop(memory.unwrap());
                     assert!(took < Duration::from_secs(1), "{took:?}");
-                    assert_eq!(sweep_prefix(name).unwrap().removed, [name.clone()]);
+                    assert_eq!(sweep_prefix(name).unwrap().removed, [&**name]);
                 } else {
                     done += 1;
                 }
@@ -455,10 +455,8 @@ fn a_name_that_changes_hands_amid_a_sweep_stays() {
             || (),
             |()| drop(sweep_prefix(name).unwrap()),
             || {
-                match SharedMemory::open(name).and_then(|old| old.unlink()) {
-                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound),
-                    Ok(()) => {}
-                }
+                let unlinked = SharedMemory::open(name).and_then(|old| old.unlink());
+                assert!(unlinked.is_ok() || !file(name).exists());
                 *memory.lock().unwrap() = Some(SharedMemory::create(name, 10).unwrap());
             },
             |victim| {

@@ -99,13 +99,16 @@ impl ShmScope {
     fn end(&mut self) -> io::Result<()> {
         let blocks = self.blocks.get_mut();
         let blocks = mem::take(blocks.unwrap_or_else(PoisonError::into_inner));
-        blocks.iter().fold(Ok(()), |so_far, block| {
-            let ended = match block.end_name() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other,
-            };
-            so_far.and(ended)
-        })
+        let mut outcome = Ok(());
+        for block in blocks {
+            match block.end_name() {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    outcome = outcome.and(Err(error));
+                }
+                _ => {}
+            }
+        }
+        outcome
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<SharedMemory>>> {
