@@ -2,9 +2,10 @@
 //!
 //! The lock word and its waiting are `shm::word`'s; this file gives them a face.
 
-use super::LockError;
+use super::{Holder, LockError};
 use crate::Limit;
 use crate::shm::handle::{Handle, Held};
+use crate::shm::tree;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io;
@@ -64,7 +65,7 @@ impl Lock {
     /// `StorageFull` if there is no room for another object, `QuotaExceeded` if there is none for
     /// another process, and what the system says if shared memory cannot be had.
     pub fn new() -> io::Result<Lock> {
-        Handle::new(&[], 1).map(Lock)
+        Handle::holding(tree()?, &[], 1).map(Lock)
     }
 
     /// Locks, waiting as long as it takes.
@@ -76,7 +77,10 @@ impl Lock {
     #[inline]
     #[doc(alias = "acquire")]
     pub fn lock(&self) -> Attempt<'_> {
-        self.lock_within(Limit::none())
+        match self.0.grab() {
+            Some(held) => Ok(LockGuard(held)),
+            None => self.lock_slow(Limit::none()),
+        }
     }
 
     /// Locks if nobody alive holds the lock, and returns `None` otherwise. Never waits.
@@ -86,6 +90,14 @@ impl Lock {
     /// As for [`lock`](Lock::lock).
     #[inline]
     pub fn try_lock(&self) -> Result<Option<LockGuard<'_>>, LockError<LockGuard<'_>>> {
+        match self.0.grab() {
+            Some(held) => Ok(Some(LockGuard(held))),
+            None => self.try_lock_slow(),
+        }
+    }
+
+    #[cold]
+    fn try_lock_slow(&self) -> Result<Option<LockGuard<'_>>, LockError<LockGuard<'_>>> {
         match self.0.try_lock()? {
             Some(held) => granted(held).map(Some),
             None => Ok(None),
@@ -103,7 +115,20 @@ impl Lock {
     #[inline]
     #[doc(alias = "acquire_timeout")]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_> {
-        granted(self.0.lock(limit.into())?)
+        match self.0.grab() {
+            Some(held) => Ok(LockGuard(held)),
+            None => self.lock_slow(limit.into()),
+        }
+    }
+
+    #[cold]
+    fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_> {
+        granted(self.0.lock(limit)?)
+    }
+
+    /// Who holds the lock, if anybody alive does. The answer may be outdated when it arrives.
+    pub fn holder(&self) -> Option<Holder> {
+        self.0.holder()
     }
 
     /// Does somebody hold the lock? The answer may be outdated when it arrives.

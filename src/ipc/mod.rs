@@ -38,14 +38,19 @@
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
 mod error;
+mod event;
 mod integer;
+mod join;
 mod lock;
 mod racy;
 mod shared_slice;
 mod value;
 
-pub use error::LockError;
+pub use crate::shm::holder::Holder;
+pub use error::{AccessError, LockError};
+pub use event::Event;
 pub use integer::{Atomic, Integer};
+pub use join::{invite, join};
 pub use lock::{Lock, LockGuard};
 pub use shared_slice::{Misfit, OutOfBounds, SharedIter, SharedSlice};
 pub use value::{Value, ValueGuard};

@@ -1,8 +1,9 @@
 //! `ipc::Value`: one plain value in shared memory, with the lock that protects it.
 
-use super::LockError;
+use super::{Holder, LockError};
 use crate::Limit;
 use crate::shm::handle::{Handle, Held};
+use crate::shm::tree;
 use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -63,7 +64,8 @@ impl<T: Pod> Value<T> {
     /// `InvalidInput` if `T` is too big or too strictly aligned, else as for
     /// [`Lock::new`](super::Lock::new).
     pub fn new(value: T) -> io::Result<Value<T>> {
-        Handle::new(bytemuck::bytes_of(&value), align_of::<T>()).map(Value::from_handle)
+        Handle::holding(tree()?, bytemuck::bytes_of(&value), align_of::<T>())
+            .map(Value::from_handle)
     }
 
     fn from_handle(handle: Handle) -> Value<T> {
@@ -80,6 +82,7 @@ impl<T: Pod> Value<T> {
     /// As for [`lock`](Value::lock); after an owner's death the error's guard shows the value, and
     /// keeps it locked as long as the error lives: repair it through the guard, not by
     /// [`set`](Value::set) beside it, which would wait for the guard for ever.
+    #[inline]
     pub fn get(&self) -> Result<T, LockError<ValueGuard<'_, T>>> {
         self.lock().map(|guard| *guard)
     }
@@ -92,6 +95,7 @@ impl<T: Pod> Value<T> {
     /// # Errors
     ///
     /// As for [`lock`](Value::lock), except [`LockError::OwnerDied`].
+    #[inline]
     pub fn set(&self, value: T) -> Result<(), LockError<ValueGuard<'_, T>>> {
         let mut guard = match self.lock() {
             Err(LockError::OwnerDied(guard)) => guard,
@@ -111,6 +115,7 @@ impl<T: Pod> Value<T> {
     ///
     /// As for [`lock`](Value::lock); `change` has not run then. After an owner's death the error's
     /// guard shows the value and is the place to repair it.
+    #[inline]
     pub fn update<R>(
         &self,
         change: impl FnOnce(&mut T) -> R,
@@ -127,7 +132,10 @@ impl<T: Pod> Value<T> {
     #[inline]
     #[doc(alias = "get_lock")]
     pub fn lock(&self) -> Attempt<'_, T> {
-        self.lock_within(Limit::none())
+        match self.handle.grab() {
+            Some(held) => Ok(ValueGuard::of(held)),
+            None => self.lock_slow(Limit::none()),
+        }
     }
 
     /// Locks the value if nobody alive has it locked, and returns `None` otherwise. Never waits.
@@ -137,6 +145,14 @@ impl<T: Pod> Value<T> {
     /// As for [`lock`](Value::lock).
     #[inline]
     pub fn try_lock(&self) -> Result<Option<ValueGuard<'_, T>>, LockError<ValueGuard<'_, T>>> {
+        match self.handle.grab() {
+            Some(held) => Ok(Some(ValueGuard::of(held))),
+            None => self.try_lock_slow(),
+        }
+    }
+
+    #[cold]
+    fn try_lock_slow(&self) -> Result<Option<ValueGuard<'_, T>>, LockError<ValueGuard<'_, T>>> {
         match self.handle.try_lock()? {
             Some(held) => granted(held).map(Some),
             None => Ok(None),
@@ -151,7 +167,20 @@ impl<T: Pod> Value<T> {
     /// [`GaveUp`](LockError::GaveUp) when the limit is reached, else as for [`lock`](Value::lock).
     #[inline]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, T> {
-        granted(self.handle.lock(limit.into())?)
+        match self.handle.grab() {
+            Some(held) => Ok(ValueGuard::of(held)),
+            None => self.lock_slow(limit.into()),
+        }
+    }
+
+    #[cold]
+    fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_, T> {
+        granted(self.handle.lock(limit)?)
+    }
+
+    /// Who has locked the value, if anybody alive has. The answer may be outdated when it arrives.
+    pub fn holder(&self) -> Option<Holder> {
+        self.handle.holder()
     }
 
     /// Has somebody locked the value? The answer may be outdated when it arrives.
@@ -162,19 +191,23 @@ impl<T: Pod> Value<T> {
 
 #[inline]
 fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
-    let consistent = held.is_consistent();
-    let guard = ValueGuard {
-        held,
-        _value: PhantomData,
-    };
-    if consistent {
+    let guard = ValueGuard::<T>::of(held);
+    if guard.is_consistent() {
         Ok(guard)
     } else {
         Err(LockError::OwnerDied(guard))
     }
 }
 
-impl<T: Pod> ValueGuard<'_, T> {
+impl<'a, T: Pod> ValueGuard<'a, T> {
+    #[inline]
+    fn of(held: Held<'a>) -> ValueGuard<'a, T> {
+        ValueGuard {
+            held,
+            _value: PhantomData,
+        }
+    }
+
     /// Vouches for the value, after an [owner's death](LockError::OwnerDied).
     ///
     /// Does nothing if there was none.

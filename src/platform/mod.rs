@@ -21,6 +21,8 @@ pub(crate) mod short;
 mod descriptor;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub(crate) use descriptor::above_standard;
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
+pub(crate) mod parcel;
 #[cfg(all(feature = "process", target_os = "linux"))]
 pub(crate) mod shared_futex;
 

@@ -6,21 +6,16 @@
 //! can act on. Called by `spawn` on the parent's side and by `entry` on the worker's.
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::cmsg_space;
-use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
+use rustix::net::SendFlags;
 use serde::{Deserialize, Serialize};
 
 use super::function::SealKey;
 use super::image::BuildId;
 use super::wire::{self, Outgoing, Reader};
+use crate::platform::parcel;
 
 /// Stands first in a [`Hello`] in every version, so that strangers and other versions are told apart.
 const GREETER: [u8; 8] = *b"latchwrk";
@@ -28,8 +23,6 @@ const GREETER: [u8; 8] = *b"latchwrk";
 const PROTOCOL: &str = concat!(env!("CARGO_PKG_VERSION"), " protocol 1");
 /// Pools inside workers of pools inside workers: beyond this it is a recursion without an end.
 pub(crate) const DEEPEST: u32 = 8;
-/// More descriptors than one parent ever sends.
-const MOST_DESCRIPTORS: usize = 8;
 
 /// Ties the marker in a worker's environment to one socket.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,15 +89,7 @@ impl Hello {
             .and_then(|frame| wire::append(frame, self))
             .map(wire::finish)
             .map_err(io::Error::other)?;
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(io::Error::other("too many descriptors for one greeting"));
-        }
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let sent = rustix::io::retry_on_intr(|| {
-            rustix::net::sendmsg(socket, &[IoSlice::new(&frame)], &mut control, flags)
-        })?;
+        let sent = parcel::send(socket, &frame, descriptors, SendFlags::DONTWAIT)?;
         Ok(Outgoing::new(frame, sent))
     }
 
@@ -124,24 +109,10 @@ impl Hello {
                 return Ok(Some((hello, descriptors)));
             }
             let mut bytes = [0; 4096];
-            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let received = match rustix::net::recvmsg(
-                socket,
-                &mut [IoSliceMut::new(&mut bytes)],
-                &mut control,
-                RecvFlags::CMSG_CLOEXEC,
-            ) {
-                Ok(received) => received.bytes,
-                Err(Errno::INTR) => continue,
-                Err(Errno::CONNRESET) => 0,
-                Err(error) => return Err(error.into()),
+            let received = match parcel::receive(socket, &mut bytes, &mut descriptors) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                received => received?,
             };
-            for message in control.drain() {
-                if let RecvAncillaryMessage::ScmRights(arrived) = message {
-                    descriptors.extend(arrived);
-                }
-            }
             if received == 0 {
                 return Ok(None);
             }

@@ -7,9 +7,14 @@
 //! The process that made a block frees it with its last clone of the handle. Handles that came
 //! through serde do not keep it alive, in whatever process.
 
-use super::arena::Block;
-use super::word::{Owner, Patience, Refused, State, Taken};
-use super::{Tree, tree, tree_if_any};
+use super::arena::{Block, Request};
+use super::holder::{Holder, monotonic_nanoseconds};
+use super::refusal::Refusal;
+use super::roster::Roster;
+use super::wait::Patience;
+use super::word::{Liveness, Owner, State, Taken, Verdict};
+use super::{Tree, tree_of};
+use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::{GaveUp, Limit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -42,91 +47,104 @@ struct Creation {
     generation: u32,
 }
 
-/// Why the block is not locked by the caller.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    GaveUp(GaveUp),
-    Corrupt,
-    Gone,
-    Unlisted(io::Error),
-}
-
 impl Handle {
-    /// Takes a block and copies `contents` into it.
-    pub(crate) fn new(contents: &[u8], align: usize) -> io::Result<Handle> {
-        let tree = tree()?;
+    /// Takes a block of `tree` for what is asked for, and lets `fill` write into it: all zero, and locked.
+    pub(crate) fn new(
+        tree: &'static Tree,
+        request: Request,
+        fill: impl FnOnce(NonNull<u8>),
+    ) -> io::Result<Handle> {
         let me = tree.roster.me()?;
-        let fresh = tree
-            .arena
-            .allocate(me, &tree.roster, contents.len(), align)?;
+        let fresh = tree.arena.allocate(me, &tree.roster, request)?;
         let creation = Creation {
             tree,
             index: fresh.index,
             generation: fresh.generation,
         };
-        let mut handle = Handle::find(tree, fresh.index, fresh.generation, contents.len(), align)?;
-        // SAFETY: there is room for `contents` (checked by `find`), and the block's lock is held.
-        unsafe {
-            let payload = handle.payload.as_ptr();
-            payload.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
-        }
+        let mut handle = Handle::find(tree, fresh.index, fresh.generation, request)?;
+        fill(handle.payload);
         handle.block.word.unlock(true);
         handle._creation = Some(Arc::new(creation));
         Ok(handle)
     }
 
-    /// The block with this index as a handle for `len` bytes, if that is what it can be.
+    /// As [`new`](Handle::new), with these contents.
+    pub(crate) fn holding(
+        tree: &'static Tree,
+        contents: &[u8],
+        align: usize,
+    ) -> io::Result<Handle> {
+        let request = Request::new(contents.len(), align);
+        Handle::new(tree, request, |payload| {
+            // SAFETY: there is room for `contents` there, and nobody else has it yet.
+            unsafe {
+                let payload = payload.as_ptr();
+                payload.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
+            }
+        })
+    }
+
+    /// The block with this index as a handle for what was asked for, if that is what it can be.
     fn find(
         tree: &'static Tree,
         index: u32,
         generation: u32,
-        len: usize,
-        align: usize,
+        request: Request,
     ) -> io::Result<Handle> {
-        let (payload, room) = tree.arena.payload(index)?;
+        let payload = tree.arena.payload(index, generation, request)?;
         let block = tree.arena.block(index);
-        // The room is for ever, so this holds whatever becomes of the block. The length is only a
-        // check against mixing up two types, and means nothing once the block is another's.
-        let mixed_up = |block: &Block| block.generation() == generation && block.len() != len;
-        match block.filter(|block| !mixed_up(block)) {
-            Some(block) if len <= room && payload.addr().get().is_multiple_of(align) => {
-                Ok(Handle {
-                    tree,
-                    block,
-                    payload,
-                    index,
-                    generation,
-                    _creation: None,
-                })
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the handle is that of another type",
-            )),
+        Ok(Handle {
+            tree,
+            block: block.ok_or(io::ErrorKind::InvalidData)?,
+            payload,
+            index,
+            generation,
+            _creation: None,
+        })
+    }
+
+    /// Locks the block if that takes no more than a compare-and-swap: this process has its name, the
+    /// handle is in date, and the word is all zero. `None` says nothing; [`lock`](Handle::lock) and
+    /// [`try_lock`](Handle::try_lock) find out. All of it is inlined into the caller, and none of what is rare.
+    #[inline]
+    pub(crate) fn grab(&self) -> Option<Held<'_>> {
+        let me = self.tree.roster.current()?;
+        if !self.is_current() || !self.block.word.grab(me) {
+            return None;
         }
+        // Exact, as in `held`.
+        if !self.is_current() {
+            self.block.word.unlock_cold();
+            return None;
+        }
+        Some(Held::new(self, me, Taken::Consistent))
     }
 
     /// Locks the block.
-    #[inline]
+    #[cold]
     pub(crate) fn lock(&self, limit: Limit<'_>) -> Result<Held<'_>, Refusal> {
         let me = self.before_locking()?;
-        match self
-            .block
-            .word
-            .lock(me, &self.tree.roster, &mut Slices(limit))
-        {
+        let word = &self.block.word;
+        match word.lock(me, &self.witness(), &mut Slices(limit)) {
             Ok(taken) => self.held(me, taken),
             Err(refused) => Err(refused.into()),
         }
     }
 
     /// Locks the block if nobody alive has it locked.
-    #[inline]
+    #[cold]
     pub(crate) fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {
         let me = self.before_locking()?;
-        match self.block.word.try_lock(me, &self.tree.roster)? {
+        match self.block.word.try_lock(me, &self.witness())? {
             Some(taken) => self.held(me, taken).map(Some),
             None => Ok(None),
+        }
+    }
+
+    fn witness(&self) -> Witness<'_> {
+        Witness {
+            roster: &self.tree.roster,
+            since: &self.block.since,
         }
     }
 
@@ -134,7 +152,7 @@ impl Handle {
     fn before_locking(&self) -> Result<Owner, Refusal> {
         // The check that counts comes when the lock is held; this one keeps handles that are out of
         // date from getting in the way of the block's new owner.
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return Err(Refusal::Gone);
         }
         self.tree.roster.me().map_err(Refusal::Unlisted)
@@ -142,21 +160,51 @@ impl Handle {
 
     #[inline]
     fn held(&self, me: Owner, taken: Taken) -> Result<Held<'_>, Refusal> {
-        let held = Held {
-            handle: self,
-            me,
-            consistent: taken == Taken::Consistent,
-        };
+        let held = Held::new(self, me, taken);
         // Exact: the generation of a block in use only changes under this lock, or by its creator,
         // after whom nobody can take the block while it is locked.
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return Err(Refusal::Gone);
         }
         Ok(held)
     }
 
-    #[cfg(test)]
-    pub(crate) fn word(&self) -> &super::word::Word {
+    /// Unlocks what nobody has vouched for since an owner's death; a forked child has locked nothing.
+    #[cold]
+    fn unlock_inconsistent(&self, name: u32) {
+        if self.tree.roster.name() | DIED == name {
+            self.block.word.unlock(false);
+        }
+    }
+
+    pub(crate) fn tree(&self) -> &'static Tree {
+        self.tree
+    }
+
+    pub(crate) fn payload(&self) -> NonNull<u8> {
+        self.payload
+    }
+
+    /// Whether the block is still this handle's. Exact under the block's lock, a hint elsewhere.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.block.generation() == self.generation
+    }
+
+    /// Who has the block locked, if anybody alive has.
+    pub(crate) fn holder(&self) -> Option<Holder> {
+        let state = self.block.word.state();
+        let since = self.block.since.load(Ordering::Relaxed);
+        let owner = state.owner().filter(|_| self.is_current())?;
+        let roster = &self.tree.roster;
+        if roster.verdict(owner) != Verdict::Alive {
+            return None;
+        }
+        // Written for whoever held the lock when somebody began to wait.
+        Holder::new(roster, owner, Some(since).filter(|_| state.has_waiters()))
+    }
+
+    pub(crate) fn word(&self) -> &'static super::word::Word {
         &self.block.word
     }
 
@@ -175,12 +223,12 @@ impl Handle {
         align: usize,
     ) -> Result<Handle, D::Error> {
         let (arena, index, generation) = <([u64; 2], u32, u32)>::deserialize(deserializer)?;
-        let Some(tree) = tree_if_any().filter(|tree| tree.arena.id() == arena) else {
+        let Some(tree) = tree_of(arena) else {
             return Err(D::Error::custom(
                 "the handle belongs to a process tree that this process is not part of",
             ));
         };
-        Handle::find(tree, index, generation, len, align).map_err(D::Error::custom)
+        Handle::find(tree, index, generation, Request::new(len, align)).map_err(D::Error::custom)
     }
 }
 
@@ -188,7 +236,9 @@ impl Drop for Creation {
     fn drop(&mut self) {
         // A forked child has the parent's handles and another name: it frees nothing.
         if let Some(me) = self.tree.roster.current() {
-            self.tree.arena.free(self.index, self.generation, me);
+            let tree = self.tree;
+            tree.arena
+                .free(self.index, self.generation, me, &tree.roster);
         }
     }
 }
@@ -196,7 +246,7 @@ impl Drop for Creation {
 /// Says who has the block locked.
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return f.write_str("gone");
         }
         match self.block.word.state() {
@@ -216,18 +266,38 @@ impl fmt::Debug for Handle {
 /// A block that this process has locked. Unlocks it when dropped.
 pub(crate) struct Held<'a> {
     handle: &'a Handle,
-    me: Owner,
-    consistent: bool,
+    /// Who locked it, and [`DIED`] until somebody has vouched for the contents. One field and not two: so a
+    /// guard is two registers.
+    name: u32,
 }
 
-impl Held<'_> {
+/// Beside the bits of an owner.
+const DIED: u32 = 1 << 31;
+
+impl<'a> Held<'a> {
+    #[inline]
+    fn new(handle: &'a Handle, me: Owner, taken: Taken) -> Held<'a> {
+        let died = match taken {
+            Taken::Consistent => 0,
+            Taken::OwnerDied => DIED,
+        };
+        let name = me.bits() | died;
+        Held { handle, name }
+    }
+
+    /// The block that is locked, to lock it again after a pause.
+    pub(crate) fn handle(&self) -> &'a Handle {
+        self.handle
+    }
+
+    #[inline]
     pub(crate) fn is_consistent(&self) -> bool {
-        self.consistent
+        self.name & DIED == 0
     }
 
     pub(crate) fn mark_consistent(&mut self) {
-        if !self.consistent {
-            self.consistent = true;
+        if !self.is_consistent() {
+            self.name &= !DIED;
             self.handle.block.word.mark_consistent();
         }
     }
@@ -242,14 +312,33 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         // The child of a fork inherits the guards of its parent, but not the locks.
-        if self.handle.tree.roster.current() == Some(self.me) {
-            self.handle.block.word.unlock(self.consistent);
+        if self.handle.tree.roster.name() == self.name {
+            self.handle.block.word.unlock(true);
+        } else {
+            self.handle.unlock_inconsistent(self.name);
         }
     }
 }
 
+/// The roster, and where to note since when a lock is waited for.
+struct Witness<'a> {
+    roster: &'a Roster,
+    since: &'a AtomicU64,
+}
+
+impl Liveness for Witness<'_> {
+    fn verdict(&self, owner: Owner) -> Verdict {
+        self.roster.verdict(owner)
+    }
+
+    fn contended(&self) {
+        // For people who look: it is written without the lock, and may be that of another holder.
+        self.since.store(monotonic_nanoseconds(), Ordering::Relaxed);
+    }
+}
+
 /// A limit, slice by slice.
-struct Slices<'a>(Limit<'a>);
+pub(crate) struct Slices<'a>(pub(crate) Limit<'a>);
 
 impl Patience for Slices<'_> {
     fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp> {
@@ -259,14 +348,5 @@ impl Patience for Slices<'_> {
             .0
             .deadline()
             .map_or(longest, |at| longest.min(left(at))))
-    }
-}
-
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Refusal {
-        match refused {
-            Refused::GaveUp(why) => Refusal::GaveUp(why),
-            Refused::Corrupt => Refusal::Corrupt,
-        }
     }
 }

@@ -6,8 +6,10 @@
 
 // Engine 2, which is not public, is what the primitives of `ipc` are made of. A segment is memory that
 // several processes map, the roster says which of them are alive, the word is a lock that survives
-// the death of its owner, the arena hands out blocks that carry such a word, and a handle is one of
-// them as a primitive of `ipc` sees it. Under loom only the word exists; the rest is system calls.
+// the death of its owner, the arena hands out blocks that carry such a word, a ledger says who has
+// how much of something, and a handle is one block as a primitive of `ipc` sees it. How to wait for
+// something in one is `wait`; an object whose state only this crate changes is a monitor, and `protocol`
+// says what its state is. Under loom that much exists; the rest is system calls.
 //
 // Of its own this file holds the one `Tree` that a process belongs to. The process that first needs it
 // makes it; a worker adopts its parent's. Once there it stays until the process ends, so that
@@ -18,17 +20,27 @@ pub(crate) mod arena;
 #[cfg(not(loom))]
 pub(crate) mod handle;
 #[cfg(not(loom))]
-mod memory;
+pub(crate) mod holder;
+pub(crate) mod ledger;
 #[cfg(not(loom))]
-mod named;
+mod memory;
+pub(crate) mod monitor;
+#[cfg(not(loom))]
+pub(crate) mod named;
+#[cfg(not(loom))]
+pub(crate) mod object;
+pub(crate) mod protocol;
+pub(crate) mod refusal;
 #[cfg(not(loom))]
 pub(crate) mod roster;
 #[cfg(not(loom))]
 mod scope;
 #[cfg(not(loom))]
 pub(crate) mod segment;
+pub(crate) mod sequence;
 #[cfg(not(loom))]
 mod sweep;
+pub(crate) mod wait;
 pub(crate) mod word;
 
 #[cfg(not(loom))]
@@ -38,7 +50,15 @@ pub use scope::ShmScope;
 #[cfg(not(loom))]
 pub use sweep::{Kept, Swept, sweep, sweep_prefix};
 #[cfg(not(loom))]
-pub(crate) use tree::{Tree, adopt, descriptors, tree, tree_if_any};
+pub(crate) use tree::{Tree, adopt, descriptors, tree, tree_of};
 
 #[cfg(not(loom))]
 mod tree;
+
+/// What loom-tests sees.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod models {
+    pub use super::protocol::event::model::EventModel;
+    pub use super::word::model::{Outcome, Tree};
+}

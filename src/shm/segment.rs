@@ -1,22 +1,31 @@
 //! A segment: anonymous memory with a header, mapped by several processes.
 //!
-//! Invariant: the memory behind a `Segment` exists in full for as long as the value does. It is
-//! allocated before it is mapped, so that full memory is an error and not a SIGBUS, and sealed, so
-//! that no process can shrink it under another. It has no name: when the last process that has it
-//! is gone, however it went, so is the memory. Used by `shm::roster` and `shm::arena`.
+//! Invariant: the address space of a `Segment` is whole for as long as the value lives, and memory in
+//! it that was made real is touched without fear. Real means `fallocate`d by this process before it
+//! looks there, so that full memory is an error and not a SIGBUS; the size is sealed, so that no
+//! process can shrink it under another. A small segment is real from end to end; a sparse one is
+//! mostly address space, and its users call [`Segment::make_real`] for what they are about to touch. It
+//! has no name: when the last process that has it is gone, however it went, so is the memory. Used by
+//! `shm::roster` and `shm::arena`.
+//!
+//! A hostile peer can still punch holes. They read as zeros, which is what it could have written, and
+//! the kernel fills them again when they are touched; only while all memory is full can it not.
 
 use crate::platform::above_standard;
 use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::mem;
+use std::ops::{Range, RangeInclusive};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 const MAGIC: u64 = u64::from_ne_bytes(*b"latchwrk");
 /// Changes with every change of what lies where in a segment, and of what the bits mean.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 pub(crate) const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
@@ -46,6 +55,13 @@ struct Header {
 pub(crate) const HEADER_LEN: usize = 64;
 const _: () = assert!(mem::size_of::<Header>() <= HEADER_LEN);
 
+/// What of a sparse segment is real from the start, and read before anything else is known.
+const BEGINNING: usize = 4096;
+
+/// How much one system call makes real. A call that a signal interrupts does nothing, so one that
+/// takes longer than the signals are apart would never succeed.
+const STEP: usize = 4 << 20;
+
 /// The identity of a segment: random, so that two never share one.
 pub(crate) type Id = [u64; 2];
 
@@ -68,40 +84,86 @@ unsafe impl Sync for Segment {}
 impl Segment {
     /// Makes a segment of `len` bytes, header included; all other bytes are zero.
     pub(crate) fn create(kind: Kind, len: usize, partner: Id) -> io::Result<Segment> {
-        let name = match kind {
-            Kind::Roster => ROSTER_NAME,
-            Kind::Arena => "latchwork-arena",
+        let fd = memory_file(kind)?;
+        set_len(&fd, len)?;
+        let segment = Segment::map(fd, len)?;
+        segment.make_real(0..len)?;
+        segment.begin(kind, partner)
+    }
+
+    /// Makes a segment of as much address space as the system gives: the last of `lens` if it can,
+    /// else half of it, and so on, but not less than the first. Only the beginning of it is real.
+    ///
+    /// The sizes of address spaces and files may be limited (`RLIMIT_AS`, `RLIMIT_FSIZE`). Of an
+    /// address space that is short, at most an eighth goes into this.
+    pub(crate) fn create_sparse(
+        kind: Kind,
+        lens: RangeInclusive<usize>,
+        partner: Id,
+    ) -> io::Result<Segment> {
+        let shortest = *lens.start();
+        let space = getrlimit(Resource::As).current.map_or(usize::MAX, |all| {
+            usize::try_from(all / 8).unwrap_or(usize::MAX)
+        });
+        let fd = memory_file(kind)?;
+        let mut len = *lens.end();
+        while len > space && len / 2 >= shortest {
+            len /= 2;
+        }
+        let base = loop {
+            match set_len(&fd, len).and_then(|()| map(&fd, len)) {
+                Ok(base) => break base,
+                Err(_) if len / 2 >= shortest => len /= 2,
+                Err(refused) => return Err(refused),
+            }
         };
-        let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let fd = above_standard(fd)?;
-        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, len as u64)?;
-        rustix::fs::fcntl_add_seals(&fd, SEALS)?;
-        let segment = Segment::map(fd, len, random_id()?, partner)?;
-        let header = segment.header();
+        let segment = Segment::new(base, len, fd);
+        segment.make_real(0..BEGINNING)?;
+        segment.begin(kind, partner)
+    }
+
+    /// Fixes the size and writes the header.
+    fn begin(mut self, kind: Kind, partner: Id) -> io::Result<Segment> {
+        rustix::fs::fcntl_add_seals(&self.fd, SEALS)?;
+        self.id = random_id()?;
+        self.partner = partner;
+        let header = self.header();
         // Relaxed: whoever attaches got the descriptor through the kernel after this.
         header.layout.store(LAYOUT, Ordering::Relaxed);
         header.kind.store(kind as u32, Ordering::Relaxed);
-        header.len.store(len as u64, Ordering::Relaxed);
-        store_id(&header.id, segment.id);
+        header.len.store(self.len as u64, Ordering::Relaxed);
+        store_id(&header.id, self.id);
         store_id(&header.partner, partner);
         header.magic.store(MAGIC, Ordering::Relaxed);
-        Ok(segment)
+        Ok(self)
     }
 
     /// Maps a segment that another process made, after checking that it is one, of this `kind`,
     /// this `len` and this build's layout.
     pub(crate) fn attach(fd: OwnedFd, kind: Kind, len: usize) -> io::Result<Segment> {
+        let segment = Segment::attach_sparse(fd, kind, len..=len)?;
+        segment.make_real(0..len)?;
+        Ok(segment)
+    }
+
+    /// The same for a segment that was made by [`create_sparse`](Segment::create_sparse).
+    pub(crate) fn attach_sparse(
+        fd: OwnedFd,
+        kind: Kind,
+        lens: RangeInclusive<usize>,
+    ) -> io::Result<Segment> {
         // Not a memfd at all: the seals cannot be read. Unsealed: the size below could change.
         let seals = rustix::fs::fcntl_get_seals(&fd)
             .map_err(|_| invalid("the descriptor is not that of a shared segment"))?;
         if !seals.contains(SEALS) {
             return Err(invalid("the segment can still change its size"));
         }
-        let size = rustix::fs::fstat(&fd)?.st_size;
-        if u64::try_from(size) != Ok(len as u64) {
-            return Err(invalid("the segment has the wrong size"));
-        }
-        let mut segment = Segment::map(fd, len, [0; 2], [0; 2])?;
+        let size = usize::try_from(rustix::fs::fstat(&fd)?.st_size).ok();
+        let len = size
+            .filter(|size| lens.contains(size))
+            .ok_or_else(|| invalid("the segment has the wrong size"))?;
+        let mut segment = Segment::map(fd, len)?;
+        segment.make_real(0..BEGINNING.min(len))?;
         let header = segment.header();
         if header.magic.load(Ordering::Relaxed) != MAGIC {
             return Err(invalid("the segment does not begin like one of ours"));
@@ -122,26 +184,58 @@ impl Segment {
         Ok(segment)
     }
 
-    fn map(fd: OwnedFd, len: usize, id: Id, partner: Id) -> io::Result<Segment> {
-        // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing of ours.
-        let base = unsafe {
-            rustix::mm::mmap(
-                ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                &fd,
-                0,
-            )?
-        };
-        let base = NonNull::new(base.cast()).ok_or_else(|| invalid("mapped at address zero"))?;
-        Ok(Segment {
+    fn map(fd: OwnedFd, len: usize) -> io::Result<Segment> {
+        let base = map(&fd, len)?;
+        Ok(Segment::new(base, len, fd))
+    }
+
+    fn new(base: NonNull<u8>, len: usize, fd: OwnedFd) -> Segment {
+        Segment {
             base,
             len,
-            id,
-            partner,
+            id: [0; 2],
+            partner: [0; 2],
             fd,
-        })
+        }
+    }
+
+    /// Gives memory to these bytes, or to the whole pages that they are part of. What is there stays,
+    /// what was not is zero.
+    ///
+    /// # Errors
+    ///
+    /// `StorageFull` if there is no memory; part of it may be real then.
+    pub(crate) fn make_real(&self, range: Range<usize>) -> io::Result<()> {
+        let mut start = range.start;
+        while start < range.end {
+            let len = (range.end - start).min(STEP);
+            let flags = FallocateFlags::KEEP_SIZE;
+            retry_on_intr(|| rustix::fs::fallocate(&self.fd, flags, start as u64, len as u64))
+                .map_err(|error| match error {
+                    Errno::NOSPC | Errno::NOMEM => no_memory(),
+                    other => other.into(),
+                })?;
+            start += len;
+        }
+        Ok(())
+    }
+
+    /// Gives memory back to the system. The bytes are zero from now on, and no longer real.
+    pub(crate) fn punch(&self, range: Range<usize>) -> io::Result<()> {
+        let (start, len) = (range.start as u64, range.len() as u64);
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        retry_on_intr(|| rustix::fs::fallocate(&self.fd, flags, start, len))?;
+        Ok(())
+    }
+
+    /// How many bytes of memory the segment takes.
+    pub(crate) fn bytes_real(&self) -> io::Result<u64> {
+        // st_blocks counts units of 512 bytes, whatever the block size of the file system.
+        Ok(rustix::fs::fstat(&self.fd)?.st_blocks as u64 * 512)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Borrows the `T` that lies `offset` bytes into the segment.
@@ -200,6 +294,51 @@ pub(crate) const ROSTER_NAME: &str = "latchwork-roster";
 
 pub(crate) fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+pub(crate) fn no_memory() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::StorageFull,
+        "there is no memory left to share",
+    )
+}
+
+fn memory_file(kind: Kind) -> io::Result<OwnedFd> {
+    let name = match kind {
+        Kind::Roster => ROSTER_NAME,
+        Kind::Arena => "latchwork-arena",
+    };
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    above_standard(rustix::fs::memfd_create(name, flags)?)
+}
+
+/// Sets the size of a memory file, to any that is not longer than this process's files may get:
+/// for those the kernel would kill it with SIGXFSZ.
+pub(crate) fn set_len(fd: &OwnedFd, len: usize) -> io::Result<()> {
+    let longest = getrlimit(Resource::Fsize).current;
+    if longest.is_some_and(|longest| len as u64 > longest) {
+        return Err(Errno::FBIG.into());
+    }
+    Ok(retry_on_intr(|| rustix::fs::ftruncate(fd, len as u64))?)
+}
+
+fn map(fd: &OwnedFd, len: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing of ours.
+    let base = unsafe {
+        rustix::mm::mmap(
+            ptr::null_mut(),
+            len,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::SHARED | MapFlags::NORESERVE,
+            fd,
+            0,
+        )?
+    };
+    // A core dump reads every page, and reading fills a hole. A few megabytes of others' values are no
+    // loss to whoever debugs this process; memory filled to the brim would be one to all.
+    // SAFETY: the advice is about the mapping just made and changes nothing of what it holds.
+    let _ = unsafe { rustix::mm::madvise(base, len, Advice::LinuxDontDump) };
+    NonNull::new(base.cast()).ok_or_else(|| invalid("mapped at address zero"))
 }
 
 pub(crate) fn random_id() -> io::Result<Id> {
@@ -276,6 +415,38 @@ mod tests {
         assert!(spoilt(&|header| header.len.store(1 << 40, relaxed)).contains("length"));
         let small = Segment::create(Kind::Arena, 4096, [0; 2]).unwrap();
         assert!(refused(small.fd().try_clone_to_owned().unwrap()).contains("size"));
+    }
+
+    #[test]
+    fn a_sparse_segment_is_as_long_as_asked_and_takes_little() {
+        let made = Segment::create_sparse(Kind::Arena, LEN..=64 << 30, [0; 2]).unwrap();
+        // Whatever limits this machine has, a megabyte is within them.
+        assert!(made.len() >= 1 << 20 && made.len().is_power_of_two());
+        assert!(made.bytes_real().unwrap() < 1 << 20);
+        let fd = made.fd().try_clone_to_owned().unwrap();
+        let attached = Segment::attach_sparse(fd, Kind::Arena, LEN..=64 << 30).unwrap();
+        assert_eq!((attached.len(), attached.id()), (made.len(), made.id()));
+        let fd = made.fd().try_clone_to_owned().unwrap();
+        assert!(Segment::attach_sparse(fd, Kind::Arena, LEN..=LEN).is_err());
+    }
+
+    #[test]
+    fn memory_is_real_when_asked_for_and_given_back() {
+        let made = Segment::create_sparse(Kind::Arena, LEN..=1 << 20, [0; 2]).unwrap();
+        let before = made.bytes_real().unwrap();
+        let range = 256 << 10..512 << 10;
+        made.make_real(range.clone()).unwrap();
+        let real = made.bytes_real().unwrap();
+        assert_eq!(real - before, 256 << 10);
+        // Once more costs nothing.
+        made.make_real(range.clone()).unwrap();
+        assert_eq!(made.bytes_real().unwrap(), real);
+        // SAFETY: an atomic.
+        let word = unsafe { made.at::<AtomicU64>(range.start) };
+        word.store(7, Ordering::SeqCst);
+        made.punch(range).unwrap();
+        assert_eq!(made.bytes_real().unwrap(), before);
+        assert_eq!(word.load(Ordering::SeqCst), 0);
     }
 
     #[test]

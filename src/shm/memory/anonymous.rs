@@ -5,7 +5,7 @@
 
 use crate::platform::above_standard;
 use crate::shm::named::name::refused;
-use crate::shm::segment::{SEALS, invalid};
+use crate::shm::segment::{SEALS, invalid, set_len};
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::net::{
@@ -47,7 +47,7 @@ impl Anonymous {
                 .ok_or(io::ErrorKind::OutOfMemory)?;
         }
         let fd = above_standard(rustix::fs::memfd_create("latchwork-memory", flags)?)?;
-        rustix::fs::ftruncate(&fd, size as u64)?;
+        set_len(&fd, size)?;
         rustix::fs::fcntl_add_seals(&fd, SEALS)?;
         Anonymous::map(fd, len, size)
     }

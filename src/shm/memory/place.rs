@@ -4,10 +4,16 @@
 //! SIGBUS later. Called by `shm::memory::options` for memory that nobody else has yet.
 
 use crate::shm::named::name::refused;
+use crate::shm::segment::no_memory;
 use rustix::fs::FallocateFlags;
+use rustix::io::retry_on_intr;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
+
+/// How much one system call takes. A call that a signal interrupts has done nothing, so one that takes
+/// longer than the signals are apart would never succeed.
+const STEP: usize = 4 << 20;
 
 /// Gives a mapping of a whole file all its pages, from one node of the machine if that is asked.
 pub(super) fn settle_in(
@@ -18,8 +24,19 @@ pub(super) fn settle_in(
     if let Some(node) = node {
         bind(base, len, node)?;
     }
-    let empty = FallocateFlags::empty();
-    rustix::io::retry_on_intr(|| rustix::fs::fallocate(fd, empty, 0, len as u64))?;
+    // Asked before, so that what is far too much is refused before memory is filled to the brim. A
+    // file system without blocks has no limit of its own.
+    let all = rustix::fs::fstatvfs(fd)?;
+    if all.f_blocks > 0 && (all.f_bavail.saturating_mul(all.f_frsize)) < len as u64 {
+        return Err(no_memory());
+    }
+    let mut start = 0;
+    while start < len {
+        let step = (len - start).min(STEP);
+        let keep = FallocateFlags::KEEP_SIZE;
+        retry_on_intr(|| rustix::fs::fallocate(fd, keep, start as u64, step as u64))?;
+        start += step;
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(crate) mod file;
 pub(crate) mod header;
 pub(crate) mod name;
 
-use super::segment::{invalid, random_id};
+use super::segment::{invalid, random_id, set_len};
 use claim::{Claim, NameLock, become_user, settle};
 use file::{Access, FileId};
 use header::Header;
@@ -71,7 +71,7 @@ impl Named {
             let size = size.ok_or(io::ErrorKind::OutOfMemory)?;
             // Now, because the process's umask has been taken off the mode it was made with.
             rustix::fs::fchmod(&fd, access.mode())?;
-            rustix::fs::ftruncate(&fd, size as u64)?;
+            set_len(&fd, size)?;
             let (base, mapping) = map(&name)?;
             return Ok(Named {
                 name,
