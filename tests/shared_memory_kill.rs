@@ -282,7 +282,7 @@ fn stopped_at<P>(stops: usize, prepare: impl Fn() -> P, work: impl Fn(P)) -> Opt
             libc::raise(libc::SIGSTOP);
         }
         work(prepared);
-        // SAFETY: as by `Victim`, before this process does anything else.
+        // SAFETY: ends the child, before it does anything else that could be stopped.
         unsafe { libc::_exit(0) };
     });
     assert!(libc::WIFSTOPPED(victim.wait()));
@@ -545,6 +545,35 @@ fn a_stopped_sweeper_is_an_error_and_no_hang() {
         assert_eq!(kept, [(name.clone(), Kept::InUse)]);
         sweeper.kill();
         SharedMemory::open(name).unwrap().unlink().unwrap();
+    });
+}
+
+/// M27: memory that is longer than this process's files may be is an error, not the signal of that limit.
+#[test]
+fn a_limit_on_files_is_an_error_and_no_signal() {
+    let _turn = alone();
+    watchdog(LIMIT, "file size limit", || {
+        let name = &name("limit");
+        let limited = Victim::new(|| {
+            let limit = libc::rlimit {
+                rlim_cur: 1 << 16,
+                rlim_max: 1 << 16,
+            };
+            // SAFETY: reads the limit, which lives through the call.
+            assert_eq!(
+                unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) },
+                0
+            );
+            for outcome in [
+                SharedMemory::create(name, 1 << 20),
+                SharedMemory::anonymous(1 << 20),
+            ] {
+                assert_eq!(outcome.unwrap_err().kind(), ErrorKind::FileTooLarge);
+            }
+            SharedMemory::create(name, 1000).unwrap().unlink().unwrap();
+        });
+        limited.join();
+        assert!(!file(name).exists());
     });
 }
 

@@ -28,6 +28,23 @@ use std::ptr::NonNull;
 /// * **Death.** Nothing is held here, so nothing is lost. Of a long write, any part may have been done.
 /// * **Cost.** A load or a store an element; long copies go by words of eight bytes.
 ///
+/// ```
+/// use latchwork::ipc::RawArray;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let array = RawArray::from_slice(&[1_u32, 2, 3, 4])?;
+/// let (head, tail) = array.elements().split_at(1).unwrap();
+/// tail.write_from(1, &[30, 40]).unwrap();
+/// assert_eq!(tail.iter().sum::<u32>(), 72);
+/// assert!(tail.write_from(2, &[0, 0]).is_err());
+/// assert_eq!((head.get(0), head.get(1)), (Some(1), None));
+///
+/// let bytes = head.cast::<u8>().unwrap();
+/// assert_eq!(bytes.to_vec(), 1_u32.to_ne_bytes());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Python: `SharedMemory.buf`, a writable `memoryview`.
 #[doc(alias = "memoryview")]
 #[doc(alias = "buf")]

@@ -3,17 +3,12 @@
 //! Invariant: the file can neither shrink nor grow, so that what is mapped stays there; a
 //! descriptor that arrives without these seals is refused. Used by `shm::memory`.
 
-use crate::platform::above_standard;
-use crate::shm::named::name::refused;
+use crate::platform::{above_standard, parcel};
 use crate::shm::segment::{SEALS, invalid, set_len};
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
-use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::mem::MaybeUninit;
+use rustix::net::SendFlags;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr::{self, NonNull};
@@ -76,16 +71,7 @@ impl Anonymous {
     pub(super) fn send(&self, stream: &UnixStream) -> io::Result<()> {
         let message = [MAGIC, self.len as u64];
         let bytes = bytemuck::bytes_of(&message);
-        let descriptors = [self.fd.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-            return Err(refused("a descriptor does not fit"));
-        }
-        let sent = rustix::io::retry_on_intr(|| {
-            let bytes = [IoSlice::new(bytes)];
-            rustix::net::sendmsg(stream, &bytes, &mut control, SendFlags::NOSIGNAL)
-        })?;
+        let sent = parcel::send(stream, bytes, &[self.fd.as_fd()], SendFlags::empty())?;
         // Small messages on a Unix socket go whole or not at all.
         if sent != bytes.len() {
             return Err(io::ErrorKind::WriteZero.into());
@@ -96,23 +82,12 @@ impl Anonymous {
     pub(super) fn receive(mut stream: &UnixStream) -> io::Result<Anonymous> {
         let mut bytes = [0; MESSAGE];
         let mut descriptors = Vec::new();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let arrived = rustix::io::retry_on_intr(|| {
-            let mut place = [IoSliceMut::new(&mut bytes)];
-            let flags = RecvFlags::CMSG_CLOEXEC;
-            rustix::net::recvmsg(stream, &mut place, &mut control, flags)
-        })?;
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(sent) = message {
-                descriptors.extend(sent);
-            }
-        }
-        if arrived.bytes == 0 {
+        let arrived = parcel::receive(stream, &mut bytes, &mut descriptors)?;
+        if arrived == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         // What belongs to the next message stays in the socket; ours may have come in parts.
-        stream.read_exact(&mut bytes[arrived.bytes..])?;
+        stream.read_exact(&mut bytes[arrived..])?;
         let [magic, len]: [u64; 2] = bytemuck::pod_read_unaligned(&bytes);
         let (true, Some(fd), true) = (magic == MAGIC, descriptors.pop(), descriptors.is_empty())
         else {

@@ -104,12 +104,16 @@ impl Drop for NameLock<'_> {
     }
 }
 
-/// Locks or unlocks the first byte, for the open file and not for the process.
+/// A byte that no file has, and nobody else locks.
+const NAME_BYTE: libc::off_t = 1 << 62;
+
+/// Locks or unlocks that byte, for the open file and not for the process.
 fn set_lock(fd: BorrowedFd<'_>, kind: libc::c_int) -> io::Result<()> {
     // SAFETY: all-zero bytes are a valid `flock`, and `l_pid` has to be zero.
     let mut request: libc::flock = unsafe { mem::zeroed() };
     request.l_type = kind as libc::c_short;
     request.l_whence = libc::SEEK_SET as libc::c_short;
+    request.l_start = NAME_BYTE;
     request.l_len = 1;
     // SAFETY: the command takes a pointer to a `flock`, which lives through the call.
     match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const request) } {
