@@ -39,6 +39,8 @@ mod scope;
 pub(crate) mod segment;
 pub(crate) mod sequence;
 #[cfg(not(loom))]
+pub(crate) mod space;
+#[cfg(not(loom))]
 mod sweep;
 pub(crate) mod wait;
 pub(crate) mod word;

@@ -4,18 +4,19 @@
 //! meanwhile (a [`Claim`]), after a look at where the name leads. Called by programs.
 
 use super::named::claim::Claim;
-use super::named::file::open;
+use super::named::file::{FileId, open};
 use super::named::header::Header;
 use super::named::name::{FOLDER, Name};
+use super::space::{self, Careful};
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 
 /// What a [`sweep`] has found, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Swept {
-    /// What is gone now. Memory that was never finished has a name that begins with `latchwork+`.
+    /// What is gone now. Memory that was never finished has a name that begins with `latchwork+`, that of a
+    /// [`Space`](crate::ipc::Space) begins with `latchwork@`.
     pub removed: Vec<String>,
     /// What is still there, and why.
     pub kept: Vec<(String, Kept)>,
@@ -83,7 +84,7 @@ pub fn sweep_prefix(prefix: &str) -> io::Result<Swept> {
             continue;
         };
         let shown = name.shown();
-        if !shown.starts_with(prefix) {
+        if !name.begins_with(prefix) && !shown.starts_with(prefix) {
             continue;
         }
         match look_at(&name) {
@@ -110,23 +111,28 @@ fn look_at(name: &Name) -> io::Result<Found> {
         Ok(stat) if stat.st_uid != rustix::process::geteuid().as_raw() => {
             return Ok(Found::Kept(Kept::NotOurs));
         }
+        // A space of this process: not even opened, see there.
+        Ok(stat) if space::is_open_here(FileId::from(&stat)) => {
+            return Ok(Found::Kept(Kept::InUse));
+        }
         Ok(_) => {}
         Err(rustix::io::Errno::NOENT) => return Ok(Found::Gone),
         Err(error) => return Err(error.into()),
     }
     let fd = match open(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
-        other => other?,
+        other => Careful::new(other?)?,
     };
-    let stat = rustix::fs::fstat(&fd)?;
+    let fd = fd.as_fd();
+    let stat = rustix::fs::fstat(fd)?;
     if !name.is_draft() {
-        match Header::read(&fd, stat.st_size) {
+        match Header::read(fd, stat.st_size) {
             Ok(header) if !header.tracked => return Ok(Found::Kept(Kept::Untracked)),
             Ok(_) => {}
             Err(_) => return Ok(Found::Kept(Kept::NotOurs)),
         }
     }
-    let Some(claim) = Claim::attempt(fd.as_fd())? else {
+    let Some(claim) = Claim::attempt(fd)? else {
         return Ok(Found::Kept(Kept::InUse));
     };
     Ok(if claim.remove(name)? {

@@ -12,24 +12,22 @@
 //! descriptor here keeps from being removed meanwhile.
 
 pub(crate) mod claim;
+pub(crate) mod draft;
 pub(crate) mod file;
 pub(crate) mod header;
 pub(crate) mod name;
 
 use super::segment::{invalid, random_id, set_len};
 use claim::{Claim, NameLock, become_user, settle};
+use draft::Draft;
 use file::{Access, FileId};
 use header::Header;
 use name::Name;
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{Mode, OFlags};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-
-/// How often a draft may be swept before its creator has become its user.
-const ATTEMPTS: usize = 100;
 
 /// Named memory that this process has mapped, as one of its users.
 pub(crate) struct Named {
@@ -54,39 +52,20 @@ unsafe impl Sync for Named {}
 impl Named {
     /// Makes memory that nobody can find yet. Its bytes are zero and not yet paid for.
     pub(crate) fn draft(header: Header, access: Access) -> io::Result<Named> {
-        for _ in 0..ATTEMPTS {
-            let name = Name::draft()?;
-            let fd = match file::create(&name) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                other => other?,
-            };
-            let draft = Draft(name.clone());
-            let file = FileId::of(&fd)?;
-            // A sweep takes a draft whose creator is not yet its user for that of a dead one.
-            if !become_user(&fd)? || !file.is_called(&name)? {
-                mem::forget(draft);
-                continue;
-            }
-            let size = header.len.checked_add(header::LEN);
-            let size = size.ok_or(io::ErrorKind::OutOfMemory)?;
-            // Now, because the process's umask has been taken off the mode it was made with.
-            rustix::fs::fchmod(&fd, access.mode())?;
-            set_len(&fd, size)?;
-            let (base, mapping) = map(&name)?;
-            return Ok(Named {
-                name,
-                draft: Some(draft),
-                file,
-                header: Some(header),
-                base,
-                mapping,
-                fd,
-            });
-        }
-        Err(io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "memory is swept away faster than it is made",
-        ))
+        let size = header.len.checked_add(header::LEN);
+        let size = size.ok_or(io::ErrorKind::OutOfMemory)?;
+        let (draft, fd) = Draft::new(access)?;
+        set_len(&fd, size)?;
+        let (base, mapping) = map(draft.name())?;
+        Ok(Named {
+            name: draft.name().clone(),
+            file: draft.file(),
+            draft: Some(draft),
+            header: Some(header),
+            base,
+            mapping,
+            fd,
+        })
     }
 
     /// A header for new memory.
@@ -101,16 +80,14 @@ impl Named {
 
     /// Lets a draft be found under `name`; `false` if something else has it.
     pub(crate) fn publish(&mut self, name: &Name) -> io::Result<bool> {
-        let (from, to) = (self.name.path(), name.path());
-        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            Ok(()) => {
-                mem::forget(self.draft.take());
-                self.name = name.clone();
-                Ok(true)
+        if let Some(draft) = self.draft.take() {
+            if let Some(draft) = draft.publish(name)? {
+                self.draft = Some(draft);
+                return Ok(false);
             }
-            Err(rustix::io::Errno::EXIST) => Ok(false),
-            Err(error) => Err(error.into()),
+            self.name = name.clone();
         }
+        Ok(true)
     }
 
     /// Maps the memory of this name, if there is some.
@@ -228,16 +205,6 @@ pub(crate) fn remove_if_unused(fd: &OwnedFd, name: &Name) -> io::Result<bool> {
     match Claim::attempt(fd.as_fd())? {
         Some(claim) => claim.remove(name).map(|_| true),
         None => Ok(false),
-    }
-}
-
-/// The name of memory that is being made.
-struct Draft(Name);
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // If it fails, a sweep will do it.
-        let _ = rustix::fs::unlink(self.0.path());
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) const FOLDER: &str = "/dev/shm";
 
 /// How the files of finished memory begin; the name that the user knows follows.
 pub(crate) const OURS: &str = "latchwork-";
+/// How the files of spaces begin.
+const SPACES: &str = "latchwork@";
 /// How the files of memory that is still being made begin.
 const DRAFTS: &str = "latchwork+";
 /// The longest component of a path.
@@ -28,13 +30,19 @@ impl Name {
         bounded(format!("{OURS}{name}"))
     }
 
+    /// The file of the space that users call `name`.
+    pub(crate) fn of_space(name: &str) -> io::Result<Name> {
+        check(name)?;
+        bounded(format!("{SPACES}{name}"))
+    }
+
     /// A file that another program made.
     pub(crate) fn foreign(name: &str) -> io::Result<Name> {
         check(name)?;
         if name == "." || name == ".." {
             return Err(refused("`.` and `..` name no memory"));
         }
-        if name.starts_with(OURS) || name.starts_with(DRAFTS) {
+        if is_ours(name) {
             return Err(refused("memory of latchwork's own is opened by `open`"));
         }
         bounded(name.to_owned())
@@ -52,17 +60,22 @@ impl Name {
 
     /// A file of /dev/shm, if its name says that it is of ours.
     pub(crate) fn listed(file: &str) -> Option<Name> {
-        let ours = file.starts_with(OURS) || file.starts_with(DRAFTS);
-        ours.then(|| Name(file.to_owned()))
+        is_ours(file).then(|| Name(file.to_owned()))
     }
 
     pub(crate) fn is_draft(&self) -> bool {
         self.0.starts_with(DRAFTS)
     }
 
-    /// As the user knows it.
+    /// As the user knows it, for memory; spaces and drafts are told from that by `latchwork`.
     pub(crate) fn shown(&self) -> &str {
         self.0.strip_prefix(OURS).unwrap_or(&self.0)
+    }
+
+    /// Does the name that the user knows begin so?
+    pub(crate) fn begins_with(&self, prefix: &str) -> bool {
+        let space = self.0.strip_prefix(SPACES);
+        space.unwrap_or_else(|| self.shown()).starts_with(prefix)
     }
 
     pub(crate) fn path(&self) -> String {
@@ -73,6 +86,12 @@ impl Name {
     pub(crate) fn os_id(&self) -> String {
         format!("/{}", self.0)
     }
+}
+
+fn is_ours(file: &str) -> bool {
+    [OURS, SPACES, DRAFTS]
+        .iter()
+        .any(|prefix| file.starts_with(prefix))
 }
 
 fn check(name: &str) -> io::Result<()> {
