@@ -82,7 +82,7 @@ impl Space {
         let mut free = None;
         for _ in 0..PAGES {
             for entry in &of(&page).entries {
-                match self.settled(entry) {
+                match self.state_of(entry) {
                     NAMED if entry.is_called(&name) => {
                         held.mark_consistent();
                         return self.opened(entry, kind, request);
@@ -116,7 +116,7 @@ impl Space {
     }
 
     /// The state of an entry, after a maker's death is cleared up.
-    fn settled(&self, entry: &Entry) -> u32 {
+    fn state_of(&self, entry: &Entry) -> u32 {
         let state = entry.state.load(Ordering::Acquire);
         if state != PENDING {
             return state;
@@ -244,5 +244,101 @@ fn told(refusal: Refusal) -> io::Error {
             "a process that names an object has been stopped",
         ),
         Refusal::Corrupt | Refusal::Gone => invalid("the directory of the space is corrupt"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::space;
+
+    /// A space of this process alone, whose name is gone again.
+    fn space() -> &'static Space {
+        let [high, low] = crate::shm::segment::random_id().unwrap();
+        let name = format!("directory-{high:x}{low:x}");
+        let name = crate::shm::named::name::Name::of_space(&name).unwrap();
+        let space = space::open_or_create(&name).unwrap();
+        space.remove().unwrap();
+        space
+    }
+
+    fn request() -> Request {
+        Request::new(8, 8)
+    }
+
+    fn named(space: &'static Space, name: &str, initial: u64) -> u64 {
+        let make = || Handle::holding(&space.tree, &initial.to_ne_bytes(), 8);
+        let handle = space
+            .object(name, ObjectKind::Value, request(), make)
+            .unwrap();
+        let held = handle.lock(Limit::none()).unwrap();
+        // SAFETY: eight aligned bytes, locked.
+        unsafe { held.payload().cast().read() }
+    }
+
+    /// Leaves an entry as a maker does that is killed after it has said where its object is.
+    fn half_named(space: &'static Space, name: &str, kept: bool) -> Handle {
+        let page = space.first_page().unwrap();
+        let mut entries = of(&page).entries.iter();
+        let free = |entry: &&Entry| entry.state.load(Ordering::Relaxed) == 0;
+        let entry = entries.find(free).unwrap();
+        let object = Handle::holding(&space.tree, &7_u64.to_ne_bytes(), 8).unwrap();
+        let name = pack_name(name).unwrap();
+        entry.write(&name, ObjectKind::Value, request(), &object);
+        entry.state.store(PENDING, Ordering::Release);
+        if kept {
+            object.keep_for_ever().unwrap();
+        }
+        object
+    }
+
+    #[test]
+    fn an_object_that_was_given_away_is_named_and_one_that_was_not_is_none() {
+        let space = space();
+        assert_eq!(named(space, "whole", 1), 1);
+        drop(half_named(space, "kept", true));
+        assert_eq!(named(space, "kept", 2), 7);
+        let lost = half_named(space, "lost", false);
+        assert_eq!(named(space, "lost", 3), 3);
+        drop(lost);
+        // It was not the entry of another, and the block is not taken for one of the space.
+        for (name, value) in [("whole", 1), ("kept", 7), ("lost", 3)] {
+            assert_eq!(named(space, name, 9), value);
+        }
+    }
+
+    #[test]
+    fn a_directory_in_circles_is_an_error() {
+        let space = space();
+        named(space, "one", 1);
+        let page = space.first_page().unwrap();
+        of(&page).next.store(pack(page.place()), Ordering::Relaxed);
+        let make = || Handle::holding(&space.tree, &[0; 8], 8);
+        let looked = space.object("two", ObjectKind::Value, request(), make);
+        let error = looked.map(drop).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_place_that_is_made_up_is_an_error() {
+        let space = space();
+        named(space, "one", 1);
+        let page = space.first_page().unwrap();
+        let make = || Handle::holding(&space.tree, &[0; 8], 8);
+        for place in [
+            0,
+            1,
+            u64::MAX,
+            pack((1 << 30, 0)),
+            pack((0, 5)),
+            pack(page.place()),
+        ] {
+            of(&page).entries[0].place.store(place, Ordering::Relaxed);
+            let opened = space.object("one", ObjectKind::Value, request(), make);
+            // Of a past generation there may be a handle, for which everything is gone.
+            if let Ok(handle) = opened {
+                assert!(!handle.is_current(), "{place:#x}");
+            }
+        }
     }
 }
