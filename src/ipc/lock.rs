@@ -68,6 +68,10 @@ impl Lock {
         Handle::holding(tree()?, &[], 1).map(Lock)
     }
 
+    pub(super) fn from_handle(handle: Handle) -> Lock {
+        Lock(handle)
+    }
+
     /// Locks, waiting as long as it takes.
     ///
     /// # Errors

@@ -118,7 +118,7 @@ impl<T: Pod> Value<T> {
         Handle::zeroed(tree()?, size_of::<T>(), align_of::<T>()).map(Value::from_handle)
     }
 
-    fn from_handle(handle: Handle) -> Value<T> {
+    pub(super) fn from_handle(handle: Handle) -> Value<T> {
         Value {
             handle,
             _value: PhantomData,

@@ -308,6 +308,27 @@ impl Handle {
         }
     }
 
+    /// As [`at`](Handle::at), in this tree.
+    pub(crate) fn within(
+        tree: &'static Tree,
+        (index, generation): (u32, u32),
+        request: Request,
+    ) -> io::Result<Handle> {
+        Handle::find(tree, index, generation, request)
+    }
+
+    /// Where in its tree the block is.
+    pub(crate) fn place(&self) -> (u32, u32) {
+        (self.index, self.generation)
+    }
+
+    /// Gives the block to no process: it stays when this one has gone, and when its handles have.
+    pub(crate) fn keep_for_ever(&self) -> io::Result<()> {
+        let me = self.tree.roster.me()?;
+        (self.tree.arena).keep_for_ever(self.index, self.generation, me);
+        Ok(())
+    }
+
     /// What another process needs to find the block.
     pub(crate) fn address(&self) -> Address {
         Address {
