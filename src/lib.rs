@@ -125,7 +125,7 @@ pub(crate) mod shm;
 
 #[cfg(all(feature = "process", loom))]
 #[doc(hidden)]
-pub use shm::word::model as word_model;
+pub use shm::models as shm_models;
 
 /// The README's example runs too, and those of the guide.
 #[cfg(all(doctest, feature = "process"))]

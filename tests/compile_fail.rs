@@ -28,6 +28,12 @@ fn tasks_for_processes() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/process_*.rs");
 }
 
+#[cfg(all(feature = "process", target_os = "linux"))]
+#[test]
+fn what_processes_share() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/ipc_*.rs");
+}
+
 #[test]
 fn threads() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/thread_*.rs");

@@ -5,7 +5,7 @@
 
 #![cfg(loom)]
 
-use latchwork::word_model::{Outcome, Tree};
+use latchwork::shm_models::{Outcome, Tree};
 use latchwork_loom_tests::model;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;

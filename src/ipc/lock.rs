@@ -2,9 +2,10 @@
 //!
 //! The lock word and its waiting are `shm::word`'s; this file gives them a face.
 
-use super::LockError;
+use super::{Holder, LockError};
 use crate::Limit;
 use crate::shm::handle::{Handle, Held};
+use crate::shm::tree;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io;
@@ -64,7 +65,7 @@ impl Lock {
     /// `StorageFull` if there is no room for another object, `QuotaExceeded` if there is none for
     /// another process, and what the system says if shared memory cannot be had.
     pub fn new() -> io::Result<Lock> {
-        Handle::new(&[], 1).map(Lock)
+        Handle::holding(tree()?, &[], 1).map(Lock)
     }
 
     /// Locks, waiting as long as it takes.
@@ -104,6 +105,11 @@ impl Lock {
     #[doc(alias = "acquire_timeout")]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_> {
         granted(self.0.lock(limit.into())?)
+    }
+
+    /// Who holds the lock, if anybody alive does. The answer may be outdated when it arrives.
+    pub fn holder(&self) -> Option<Holder> {
+        self.0.holder()
     }
 
     /// Does somebody hold the lock? The answer may be outdated when it arrives.

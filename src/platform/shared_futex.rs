@@ -10,9 +10,9 @@
 //! loom would find everybody asleep.
 
 #[cfg(loom)]
-pub(crate) use modelled::{somebody_died, wait, wake_one};
+pub(crate) use modelled::{somebody_died, wait, wake};
 #[cfg(not(loom))]
-pub(crate) use native::{wait, wake_one};
+pub(crate) use native::{wait, wake};
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +63,13 @@ mod native {
         }
     }
 
-    /// Wakes one sleeper of any process, if there is one.
-    pub(crate) fn wake_one(word: &AtomicU32) {
+    /// Wakes up to `n` sleepers, of any process, and says how many there were.
+    pub(crate) fn wake(word: &AtomicU32, n: u32) -> u32 {
+        let n = i32::try_from(n).unwrap_or(i32::MAX);
         // SAFETY: FUTEX_WAKE uses the address as a key and does not write to it.
-        unsafe {
-            libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1);
-        }
+        let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, n) };
+        // A sandbox that forbids the call: whoever sleeps wakes at the end of its slice.
+        u32::try_from(woken).unwrap_or(n.unsigned_abs())
     }
 }
 
@@ -141,19 +142,21 @@ mod modelled {
         ended.unwrap_or(Ended::Woken)
     }
 
-    pub(crate) fn wake_one(word: &AtomicU32) {
+    pub(crate) fn wake(word: &AtomicU32, n: u32) -> u32 {
         let address = std::ptr::from_ref(word).addr();
-        let woken = {
+        let mut woken = Vec::new();
+        {
             let mut registry = REGISTRY.lock().unwrap();
-            let first = registry
-                .sleepers
-                .iter()
-                .position(|sleeper| sleeper.address == address);
-            first.map(|first| registry.sleepers.remove(first))
-        };
-        if let Some(sleeper) = woken {
-            end(&sleeper, Ended::Woken);
+            registry.sleepers.retain(|sleeper| {
+                let is_called = woken.len() < n as usize && sleeper.address == address;
+                if is_called {
+                    woken.push(sleeper.clone());
+                }
+                !is_called
+            });
         }
+        woken.iter().for_each(|sleeper| end(sleeper, Ended::Woken));
+        woken.len() as u32
     }
 
     /// Time passes for everybody: all slices end.

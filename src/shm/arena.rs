@@ -64,7 +64,9 @@ pub(crate) struct Block {
     len: AtomicU32,
     /// Where the payload is and how much fits: offset and size. Written once; 0 before that.
     place: AtomicU64,
-    _reserved: AtomicU64,
+    /// When somebody began to wait for the lock, in nanoseconds of the monotonic clock: for people
+    /// who look at who holds it.
+    since: AtomicU64,
     inline: UnsafeCell<[u8; INLINE]>,
 }
 
@@ -338,6 +340,10 @@ impl Block {
     /// Relaxed: under the block's lock it is exact, before it a hint.
     pub(crate) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn since(&self) -> &AtomicU64 {
+        &self.since
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,8 +8,14 @@
 //! through serde do not keep it alive, in whatever process.
 
 use super::arena::Block;
-use super::word::{Owner, Patience, Refused, State, Taken};
-use super::{Tree, tree, tree_if_any};
+use super::holder::{Holder, monotonic_nanoseconds};
+use super::refusal::Refusal;
+use super::roster::Roster;
+use super::segment::{Id, invalid};
+use super::wait::Patience;
+use super::word::{Liveness, Owner, State, Taken, Verdict};
+use super::{Tree, tree_of};
+use crate::platform::atomic::{AtomicU64, Ordering, fence};
 use crate::{GaveUp, Limit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -35,6 +41,14 @@ unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
+/// A handle as other processes are sent it. Anybody may have made it up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Address {
+    arena: Id,
+    index: u32,
+    generation: u32,
+}
+
 /// What the creating process's clones share: the last one frees the block.
 struct Creation {
     tree: &'static Tree,
@@ -42,37 +56,41 @@ struct Creation {
     generation: u32,
 }
 
-/// Why the block is not locked by the caller.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    GaveUp(GaveUp),
-    Corrupt,
-    Gone,
-    Unlisted(io::Error),
-}
-
 impl Handle {
-    /// Takes a block and copies `contents` into it.
-    pub(crate) fn new(contents: &[u8], align: usize) -> io::Result<Handle> {
-        let tree = tree()?;
+    /// Takes a block of `tree` for `len` bytes and lets `fill` write into it: all zero, and locked.
+    pub(crate) fn new(
+        tree: &'static Tree,
+        len: usize,
+        align: usize,
+        fill: impl FnOnce(NonNull<u8>),
+    ) -> io::Result<Handle> {
         let me = tree.roster.me()?;
-        let fresh = tree
-            .arena
-            .allocate(me, &tree.roster, contents.len(), align)?;
+        let fresh = tree.arena.allocate(me, &tree.roster, len, align)?;
         let creation = Creation {
             tree,
             index: fresh.index,
             generation: fresh.generation,
         };
-        let mut handle = Handle::find(tree, fresh.index, fresh.generation, contents.len(), align)?;
-        // SAFETY: there is room for `contents` (checked by `find`), and the block's lock is held.
-        unsafe {
-            let payload = handle.payload.as_ptr();
-            payload.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
-        }
+        let mut handle = Handle::find(tree, fresh.index, fresh.generation, len, align)?;
+        fill(handle.payload);
         handle.block.word.unlock(true);
         handle._creation = Some(Arc::new(creation));
         Ok(handle)
+    }
+
+    /// As [`new`](Handle::new), with these contents.
+    pub(crate) fn holding(
+        tree: &'static Tree,
+        contents: &[u8],
+        align: usize,
+    ) -> io::Result<Handle> {
+        Handle::new(tree, contents.len(), align, |payload| {
+            // SAFETY: there is room for `contents` there, and nobody else has it yet.
+            unsafe {
+                let payload = payload.as_ptr();
+                payload.copy_from_nonoverlapping(contents.as_ptr(), contents.len());
+            }
+        })
     }
 
     /// The block with this index as a handle for `len` bytes, if that is what it can be.
@@ -110,11 +128,8 @@ impl Handle {
     #[inline]
     pub(crate) fn lock(&self, limit: Limit<'_>) -> Result<Held<'_>, Refusal> {
         let me = self.before_locking()?;
-        match self
-            .block
-            .word
-            .lock(me, &self.tree.roster, &mut Slices(limit))
-        {
+        let word = &self.block.word;
+        match word.lock(me, &self.witness(), &mut Slices(limit)) {
             Ok(taken) => self.held(me, taken),
             Err(refused) => Err(refused.into()),
         }
@@ -124,9 +139,16 @@ impl Handle {
     #[inline]
     pub(crate) fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {
         let me = self.before_locking()?;
-        match self.block.word.try_lock(me, &self.tree.roster)? {
+        match self.block.word.try_lock(me, &self.witness())? {
             Some(taken) => self.held(me, taken).map(Some),
             None => Ok(None),
+        }
+    }
+
+    fn witness(&self) -> Witness<'_> {
+        Witness {
+            roster: &self.tree.roster,
+            since: self.block.since(),
         }
     }
 
@@ -134,7 +156,7 @@ impl Handle {
     fn before_locking(&self) -> Result<Owner, Refusal> {
         // The check that counts comes when the lock is held; this one keeps handles that are out of
         // date from getting in the way of the block's new owner.
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return Err(Refusal::Gone);
         }
         self.tree.roster.me().map_err(Refusal::Unlisted)
@@ -149,14 +171,40 @@ impl Handle {
         };
         // Exact: the generation of a block in use only changes under this lock, or by its creator,
         // after whom nobody can take the block while it is locked.
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return Err(Refusal::Gone);
         }
         Ok(held)
     }
 
-    #[cfg(test)]
-    pub(crate) fn word(&self) -> &super::word::Word {
+    pub(crate) fn tree(&self) -> &'static Tree {
+        self.tree
+    }
+
+    pub(crate) fn payload(&self) -> NonNull<u8> {
+        self.payload
+    }
+
+    /// Whether the block is still this handle's. Exact under the block's lock, a hint elsewhere.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.block.generation() == self.generation
+    }
+
+    /// Who has the block locked, if anybody alive has.
+    pub(crate) fn holder(&self) -> Option<Holder> {
+        let state = self.block.word.state();
+        let since = self.block.since().load(Ordering::Relaxed);
+        let owner = state.owner().filter(|_| self.is_current())?;
+        let roster = &self.tree.roster;
+        if roster.verdict(owner) != Verdict::Alive {
+            return None;
+        }
+        // Written for whoever held the lock when somebody began to wait.
+        Holder::new(roster, owner, Some(since).filter(|_| state.has_waiters()))
+    }
+
+    pub(crate) fn word(&self) -> &'static super::word::Word {
         &self.block.word
     }
 
@@ -164,23 +212,50 @@ impl Handle {
         self.block.word.state().owner().is_some()
     }
 
-    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.tree.arena.id(), self.index, self.generation).serialize(serializer)
+    /// Lets `read` look at the contents without the lock; `None` if the block was freed meanwhile.
+    ///
+    /// What it sees may be half-written, and it may see the contents of another object, before that
+    /// comes out and its result is thrown away.
+    pub(crate) fn peek<R>(&self, read: impl FnOnce(NonNull<u8>) -> R) -> Option<R> {
+        // First of all, because the memory of a freed block may have been given back.
+        if !self.is_current() {
+            return None;
+        }
+        let seen = read(self.payload);
+        // Whoever writes there for another object has seen the new generation: so does this look.
+        fence(Ordering::Acquire);
+        self.is_current().then_some(seen)
     }
 
-    /// Reads a handle for `len` bytes, which has to be one into this process's arena.
+    /// What another process needs to find the block.
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            arena: self.tree.arena.id(),
+            index: self.index,
+            generation: self.generation,
+        }
+    }
+
+    /// The block at `address` as a handle for `len` bytes; this process has to have its arena.
+    pub(crate) fn at(address: Address, len: usize, align: usize) -> io::Result<Handle> {
+        let tree = tree_of(address.arena).ok_or_else(|| {
+            invalid("the handle belongs to a process tree that this process is not part of")
+        })?;
+        Handle::find(tree, address.index, address.generation, len, align)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.address().serialize(serializer)
+    }
+
+    /// Reads a handle for `len` bytes.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
         len: usize,
         align: usize,
     ) -> Result<Handle, D::Error> {
-        let (arena, index, generation) = <([u64; 2], u32, u32)>::deserialize(deserializer)?;
-        let Some(tree) = tree_if_any().filter(|tree| tree.arena.id() == arena) else {
-            return Err(D::Error::custom(
-                "the handle belongs to a process tree that this process is not part of",
-            ));
-        };
-        Handle::find(tree, index, generation, len, align).map_err(D::Error::custom)
+        let address = Address::deserialize(deserializer)?;
+        Handle::at(address, len, align).map_err(D::Error::custom)
     }
 }
 
@@ -196,7 +271,7 @@ impl Drop for Creation {
 /// Says who has the block locked.
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.block.generation() != self.generation {
+        if !self.is_current() {
             return f.write_str("gone");
         }
         match self.block.word.state() {
@@ -220,7 +295,12 @@ pub(crate) struct Held<'a> {
     consistent: bool,
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
+    /// The block that is locked, to lock it again after a pause.
+    pub(crate) fn handle(&self) -> &'a Handle {
+        self.handle
+    }
+
     pub(crate) fn is_consistent(&self) -> bool {
         self.consistent
     }
@@ -248,8 +328,25 @@ impl Drop for Held<'_> {
     }
 }
 
+/// The roster, and where to note since when a lock is waited for.
+struct Witness<'a> {
+    roster: &'a Roster,
+    since: &'a AtomicU64,
+}
+
+impl Liveness for Witness<'_> {
+    fn verdict(&self, owner: Owner) -> Verdict {
+        self.roster.verdict(owner)
+    }
+
+    fn contended(&self) {
+        // For people who look: it is written without the lock, and may be that of another holder.
+        self.since.store(monotonic_nanoseconds(), Ordering::Relaxed);
+    }
+}
+
 /// A limit, slice by slice.
-struct Slices<'a>(Limit<'a>);
+pub(crate) struct Slices<'a>(pub(crate) Limit<'a>);
 
 impl Patience for Slices<'_> {
     fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp> {
@@ -259,14 +356,5 @@ impl Patience for Slices<'_> {
             .0
             .deadline()
             .map_or(longest, |at| longest.min(left(at))))
-    }
-}
-
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Refusal {
-        match refused {
-            Refused::GaveUp(why) => Refusal::GaveUp(why),
-            Refused::Corrupt => Refusal::Corrupt,
-        }
     }
 }

@@ -14,13 +14,30 @@ pub(crate) mod arena;
 #[cfg(not(loom))]
 pub(crate) mod handle;
 #[cfg(not(loom))]
+pub(crate) mod holder;
+pub(crate) mod monitor;
+#[cfg(not(loom))]
+pub(crate) mod object;
+pub(crate) mod protocol;
+pub(crate) mod refusal;
+#[cfg(not(loom))]
 pub(crate) mod roster;
 #[cfg(not(loom))]
 pub(crate) mod segment;
+pub(crate) mod sequence;
+pub(crate) mod wait;
 pub(crate) mod word;
 
 #[cfg(not(loom))]
-pub(crate) use tree::{Tree, adopt, descriptors, tree, tree_if_any};
+pub(crate) use tree::{Tree, adopt, descriptors, tree, tree_of};
 
 #[cfg(not(loom))]
 mod tree;
+
+/// What loom-tests sees.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod models {
+    pub use super::protocol::event::model::EventModel;
+    pub use super::word::model::{Outcome, Tree};
+}

@@ -37,6 +37,9 @@ struct Entry {
     started: AtomicU64,
     /// The inode of the pid namespace in which `pid` means something.
     namespace: AtomicU64,
+    /// What `ps` calls the process, in bytes that are not zero.
+    name: [AtomicU64; 2],
+    _reserved: [AtomicU64; 2],
 }
 
 /// One roster and this process's place in it.
@@ -113,6 +116,16 @@ impl Roster {
         (last == Some(owner)).then(|| entry.pid.load(Ordering::Relaxed))
     }
 
+    /// What `ps` calls that process, or called it when it claimed its slot.
+    pub(crate) fn name_of(&self, owner: Owner) -> Option<String> {
+        let entry = self.entry(owner.slot());
+        let bytes = [0, 1].map(|half| entry.name[half].load(Ordering::Relaxed).to_ne_bytes());
+        self.pid_of(owner)?;
+        let text = bytes.as_flattened();
+        let end = text.iter().position(|&byte| byte == 0);
+        Some(String::from_utf8_lossy(&text[..end.unwrap_or(text.len())]).into_owned())
+    }
+
     fn entry(&self, slot: u32) -> &Entry {
         let offset = HEADER_LEN + slot as usize * mem::size_of::<Entry>();
         // SAFETY: an entry is made of atomics.
@@ -149,6 +162,9 @@ impl Roster {
             let started = start_time("/proc/self/stat").map_or(0, |(started, _)| started);
             entry.started.store(started, Ordering::Relaxed);
             entry.namespace.store(pid_namespace(), Ordering::Relaxed);
+            for (half, bytes) in entry.name.iter().zip(own_name().as_chunks().0) {
+                half.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+            }
             // Release: whoever sees the new generation sees what is known of its process.
             entry.claims.store(claims, Ordering::Release);
             self.me.store(me.bits(), Ordering::Release);
@@ -272,6 +288,16 @@ fn start_time(stat: &str) -> Option<(u64, u8)> {
     let state = *fields.next()?.first()?;
     let started = std::str::from_utf8(fields.nth(18)?).ok()?;
     Some((started.parse().ok()?, state))
+}
+
+/// What `ps` calls this process; empty if there is no /proc.
+fn own_name() -> [u8; 16] {
+    let mut name = [0; 16];
+    let comm = std::fs::read("/proc/self/comm").unwrap_or_default();
+    let text = comm.strip_suffix(b"\n").unwrap_or(&comm);
+    let len = text.len().min(name.len());
+    name[..len].copy_from_slice(&text[..len]);
+    name
 }
 
 /// The inode of this process's pid namespace, 0 if there is no /proc.

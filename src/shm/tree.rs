@@ -5,6 +5,7 @@
 
 use super::arena::Arena;
 use super::roster::Roster;
+use super::segment::Id;
 use crate::platform::atomic::{AtomicPtr, Ordering};
 use std::io;
 use std::mem;
@@ -33,9 +34,14 @@ pub(crate) fn tree() -> io::Result<&'static Tree> {
     publish(Tree { roster, arena }).map_or_else(|(faster, _ours)| Ok(faster), Ok)
 }
 
-pub(crate) fn tree_if_any() -> Option<&'static Tree> {
+fn tree_if_any() -> Option<&'static Tree> {
     // SAFETY: what was published came from `Box::leak`. Acquire: pairs with `publish`.
     unsafe { TREE.load(Ordering::Acquire).as_ref() }
+}
+
+/// The tree with this arena, if this process is part of it.
+pub(crate) fn tree_of(arena: Id) -> Option<&'static Tree> {
+    tree_if_any().filter(|tree| tree.arena.id() == arena)
 }
 
 /// What a worker needs to join the tree: the descriptors of roster and arena, in this order.
@@ -115,7 +121,8 @@ fn forget_me_in_children() {
 mod tests {
     use super::*;
     use crate::Limit;
-    use crate::shm::handle::{Handle, Refusal};
+    use crate::shm::handle::Handle;
+    use crate::shm::refusal::Refusal;
     use std::os::fd::{AsRawFd, FromRawFd};
     use std::os::unix::process::CommandExt;
     use std::process::Command;
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_tree_reaches_across_exec() {
-        let handle = Handle::new(&[41], 1).unwrap();
+        let handle = Handle::holding(tree().unwrap(), &[41], 1).unwrap();
         let mut serializer = postcard::Serializer {
             output: postcard::ser_flavors::StdVec::new(),
         };
@@ -214,7 +221,7 @@ mod tests {
         use crate::platform::atomic::AtomicU32;
         use std::time::Duration;
 
-        let handle = Handle::new(&[], 1).unwrap();
+        let handle = Handle::holding(tree().unwrap(), &[], 1).unwrap();
         let tree = tree().unwrap();
         let me = tree.roster.me().unwrap();
         let never_issued = me.bits() + (1000 << 10);
@@ -243,7 +250,7 @@ mod tests {
     fn who_waits_for_an_object_while_it_is_dropped_is_told() {
         use crate::platform::atomic::AtomicU32;
 
-        let made = Handle::new(&[1], 1).unwrap();
+        let made = Handle::holding(tree().unwrap(), &[1], 1).unwrap();
         let mut serializer = postcard::Serializer {
             output: postcard::ser_flavors::StdVec::new(),
         };

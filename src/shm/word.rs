@@ -14,18 +14,18 @@
 //!    in the new owner's word before it sleeps or gives up. So whoever sleeps is covered either by
 //!    the bit or by one waiter on its way.
 //! 3. That waiter on its way may be killed or stopped, and so may an owner between unlocking and
-//!    waking. No word can cover this, the clock does: a sleep lasts at most [`LONGEST_SLICE`].
+//!    waking. No word can cover this, the clock does: a sleep lasts at most
+//!    [`LONGEST_SLICE`](super::wait::LONGEST_SLICE).
 //! 4. After each slice in which nobody woke it, a waiter asks the roster about the owner it sees. A
 //!    dead owner never writes again and its name is never reused, so the compare-and-swap that
 //!    replaces it succeeds for one survivor only.
 
+use super::wait::{self, Look, Operation, Patience, Step};
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
-use crate::platform::shared_futex::{self, Ended};
-use crate::platform::{Moment, cpus, yield_now};
+use crate::platform::shared_futex;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 const SLOT_BITS: u32 = 10;
 /// How many participants a tree can have at one time.
@@ -37,15 +37,6 @@ const OWNER: u32 = (1 << (SLOT_BITS + GENERATION_BITS)) - 1;
 const WAITERS: u32 = 1 << 30;
 /// An owner died holding the lock and nobody has vouched for what it protects since.
 const INCONSISTENT: u32 = 1 << 31;
-
-const FIRST_SLICE: Duration = Duration::from_millis(1);
-/// The longest time that a killed process can keep a waiter asleep beyond need.
-pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(50);
-
-/// How long to look at the word before the first sleep: about what a sleep and its wake-up cost, so a
-/// lock that is held briefly is not slept on. A time and not a number of looks: between two of them
-/// the processor is offered to others, who on a busy machine keep it for milliseconds each.
-const SPIN: Duration = Duration::from_micros(20);
 
 /// One life of one participant: a slot of the roster and the generation that claimed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,12 +84,10 @@ pub(crate) enum Verdict {
 /// Whoever can tell the living from the dead: the roster, or a model of it.
 pub(crate) trait Liveness {
     fn verdict(&self, owner: Owner) -> Verdict;
-}
 
-/// How long a caller is willing to wait, asked before each sleep.
-pub(crate) trait Patience {
-    /// The length of the next sleep, at most `longest`, or why there is none.
-    fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp>;
+    /// Somebody is going to sleep until the present holder unlocks, or has just taken the lock
+    /// after such a sleep.
+    fn contended(&self) {}
 }
 
 /// The lock is held by the caller now; what does it protect?
@@ -121,8 +110,14 @@ pub(crate) enum Refused {
 /// What a word says at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
-    Free { inconsistent: bool },
-    Held { by: Owner, inconsistent: bool },
+    Free {
+        inconsistent: bool,
+    },
+    Held {
+        by: Owner,
+        inconsistent: bool,
+        has_waiters: bool,
+    },
     Impossible,
 }
 
@@ -182,21 +177,9 @@ impl Word {
         if self.replace(0, me.bits()).is_ok() {
             return Ok(Some(Taken::Consistent));
         }
-        let mut seen = self.look();
-        loop {
-            let attempt = match decode(seen) {
-                State::Free { .. } => self.take_free(seen, me, 0),
-                State::Held { by, .. } => match roster.verdict(by) {
-                    Verdict::Alive => return Ok(None),
-                    Verdict::Dead => self.take_from_the_dead(seen, me),
-                    Verdict::NeverIssued => return Err(Refused::Corrupt),
-                },
-                State::Impossible => return Err(Refused::Corrupt),
-            };
-            match attempt {
-                Ok(taken) => return Ok(Some(taken)),
-                Err(newer) => seen = newer,
-            }
+        match self.locking(me, roster).attempt(Look::POLL) {
+            Step::Done(taken) => taken.map(Some),
+            Step::Sleep { .. } => Ok(None),
         }
     }
 
@@ -222,7 +205,7 @@ impl Word {
 
     #[cold]
     fn wake_one(&self) {
-        shared_futex::wake_one(&self.0);
+        shared_futex::wake(&self.0, 1);
     }
 
     /// The owner vouches for what the lock protects.
@@ -244,75 +227,22 @@ impl Word {
         roster: &impl Liveness,
         patience: &mut impl Patience,
     ) -> Result<Taken, Refused> {
-        // A poll, and a limit that has been reached, have no time to spend here either.
-        if cpus() > 1 && patience.slice(FIRST_SLICE).is_ok() {
-            self.spin();
-        }
-        // Becomes WAITERS with the first sleep, see point 2 at the top of this file.
-        let mut debt = 0;
-        let mut longest = FIRST_SLICE;
-        let mut seen = self.look();
-        loop {
-            let owner = match decode(seen) {
-                State::Free { .. } => match self.take_free(seen, me, debt) {
-                    Ok(taken) => return Ok(taken),
-                    Err(newer) => {
-                        seen = newer;
-                        continue;
-                    }
-                },
-                State::Held { by, .. } => by,
-                State::Impossible => return Err(Refused::Corrupt),
-            };
-            let slice = patience.slice(longest);
-            // Who gives up without ever having slept owes nobody a bit.
-            if slice.is_ok() || debt != 0 {
-                seen = match self.announce(seen) {
-                    Ok(announced) => announced,
-                    Err(newer) => {
-                        seen = newer;
-                        continue;
-                    }
-                };
-            }
-            if let Ok(slice) = slice {
-                debt = WAITERS;
-                if shared_futex::wait(&self.0, seen, slice) != Ended::Expired {
-                    seen = self.look();
-                    continue;
-                }
-                longest = (longest * 2).min(LONGEST_SLICE);
-            }
-            match roster.verdict(owner) {
-                Verdict::Alive => {}
-                Verdict::Dead => {
-                    seen = match self.take_from_the_dead(seen, me) {
-                        Ok(taken) => return Ok(taken),
-                        Err(newer) => newer,
-                    };
-                    continue;
-                }
-                Verdict::NeverIssued => return Err(Refused::Corrupt),
-            }
-            if let Err(why) = slice {
-                return Err(Refused::GaveUp(why));
-            }
-            seen = self.look();
+        wait::wait(&mut self.locking(me, roster), patience).unwrap_or_else(|why| Err(why.into()))
+    }
+
+    /// What it takes to lock, as something that can be waited for in any way.
+    pub(crate) fn locking<'w, L: Liveness>(&'w self, me: Owner, roster: &'w L) -> Locking<'w, L> {
+        Locking {
+            word: self,
+            me,
+            roster,
+            debt: 0,
         }
     }
 
-    /// Waits a moment for a lock that is held briefly, with loads only.
-    fn spin(&self) {
-        let began = Moment::now();
-        while began.elapsed() < SPIN {
-            // Relaxed: nothing is read on the strength of this; the CAS that follows acquires.
-            let seen = self.0.load(Ordering::Relaxed);
-            // Who finds sleepers joins them: the lock is not one of those held briefly.
-            if seen & OWNER == 0 || seen & WAITERS != 0 {
-                return;
-            }
-            yield_now();
-        }
+    /// The word itself, to sleep on.
+    pub(crate) fn raw(&self) -> &AtomicU32 {
+        &self.0
     }
 
     /// Acquire, so that whoever reads an owner's name also sees that it was issued.
@@ -358,12 +288,95 @@ impl Word {
     }
 }
 
+/// A caller on its way to the lock.
+pub(crate) struct Locking<'w, L> {
+    word: &'w Word,
+    me: Owner,
+    roster: &'w L,
+    /// [`WAITERS`] from the first sleep on: see point 2 at the top of this file.
+    debt: u32,
+}
+
+impl<'w, L: Liveness> Operation<'w> for Locking<'w, L> {
+    type Output = Result<Taken, Refused>;
+
+    fn attempt(&mut self, look: Look) -> Step<'w, Self::Output> {
+        let word = self.word;
+        let mut seen = word.look();
+        loop {
+            let attempt = match decode(seen) {
+                State::Free { .. } => word.take_free(seen, self.me, self.debt),
+                // Once for each owner: a change of the word begins this again.
+                State::Held { by, .. } if look.suspicious => match self.roster.verdict(by) {
+                    Verdict::Dead => word.take_from_the_dead(seen, self.me),
+                    Verdict::Alive => match self.stay(seen, look) {
+                        Ok(step) => return step,
+                        Err(newer) => Err(newer),
+                    },
+                    Verdict::NeverIssued => return Step::Done(Err(Refused::Corrupt)),
+                },
+                State::Held { .. } => match self.stay(seen, look) {
+                    Ok(step) => return step,
+                    Err(newer) => Err(newer),
+                },
+                State::Impossible => return Step::Done(Err(Refused::Corrupt)),
+            };
+            match attempt {
+                Ok(taken) => {
+                    if self.debt != 0 {
+                        self.roster.contended();
+                    }
+                    return Step::Done(Ok(taken));
+                }
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+}
+
+impl<'w, L: Liveness> Locking<'w, L> {
+    /// The lock is another's. Who has slept leaves the bit to others, also if it gives up now; who
+    /// never did owes nobody one.
+    fn stay(&mut self, seen: u32, look: Look) -> Result<Step<'w, Result<Taken, Refused>>, u32> {
+        let mut expected = seen;
+        if look.announce || self.debt != 0 {
+            expected = self.word.announce(seen)?;
+            self.debt = WAITERS;
+            if expected != seen {
+                self.roster.contended();
+            }
+        }
+        Ok(Step::Sleep {
+            word: &self.word.0,
+            expected,
+            // Who finds sleepers joins them: the lock is not one of those held briefly.
+            is_brief: seen & WAITERS == 0,
+        })
+    }
+}
+
+impl From<GaveUp> for Refused {
+    fn from(why: GaveUp) -> Refused {
+        Refused::GaveUp(why)
+    }
+}
+
 impl State {
     pub(crate) fn owner(self) -> Option<Owner> {
         match self {
             State::Held { by, .. } => Some(by),
             _ => None,
         }
+    }
+
+    pub(crate) fn has_waiters(self) -> bool {
+        matches!(
+            self,
+            State::Held {
+                has_waiters: true,
+                ..
+            }
+        )
     }
 }
 
@@ -376,7 +389,11 @@ impl fmt::Debug for Word {
 fn decode(word: u32) -> State {
     let inconsistent = word & INCONSISTENT != 0;
     match Owner::from_bits(word & OWNER) {
-        Some(by) => State::Held { by, inconsistent },
+        Some(by) => State::Held {
+            by,
+            inconsistent,
+            has_waiters: word & WAITERS != 0,
+        },
         None if word & !INCONSISTENT == 0 => State::Free { inconsistent },
         None => State::Impossible,
     }

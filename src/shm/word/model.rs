@@ -3,10 +3,10 @@
 //! Used by loom-tests/tests/ipc_word.rs only. A modelled process is a modelled thread that ends with
 //! [`Tree::die`]; its record lock is a flag here, which the kernel would drop for it.
 
-use super::{Liveness, Owner, Patience, Refused, State, Taken, Verdict, Word, decode};
-use crate::GaveUp;
+use super::{Liveness, Owner, Refused, State, Taken, Verdict, Word, decode};
 use crate::platform::atomic::{AtomicBool, Ordering};
 use crate::platform::shared_futex;
+use crate::shm::monitor::model::Sleeps;
 use std::time::Duration;
 
 const PARTICIPANTS: usize = 4;
@@ -44,13 +44,13 @@ impl Tree {
 
     /// Sleeps at most `sleeps` times.
     pub fn lock_for(&self, who: u32, sleeps: u32) -> Outcome {
-        let result = self.word.lock(name(who), self, &mut Sleeps(sleeps));
+        let result = self.word.lock(Tree::name(who), self, &mut Sleeps(sleeps));
         self.outcome(result.map(Some))
     }
 
     /// Never sleeps.
     pub fn try_lock(&self, who: u32) -> Outcome {
-        self.outcome(self.word.try_lock(name(who), self))
+        self.outcome(self.word.try_lock(Tree::name(who), self))
     }
 
     fn outcome(&self, result: Result<Option<Taken>, Refused>) -> Outcome {
@@ -91,6 +91,14 @@ impl Tree {
         shared_futex::somebody_died();
     }
 
+    pub(crate) fn word(&self) -> &Word {
+        &self.word
+    }
+
+    pub(crate) fn name(who: u32) -> Owner {
+        Owner::new(who, 1).expect("the first claim of a slot is a name")
+    }
+
     pub fn is_free(&self) -> bool {
         self.word.state()
             == State::Free {
@@ -106,21 +114,5 @@ impl Liveness for Tree {
             Some(_) => Verdict::Alive,
             None => Verdict::NeverIssued,
         }
-    }
-}
-
-fn name(who: u32) -> Owner {
-    Owner::new(who, 1).expect("the first claim of a slot is a name")
-}
-
-struct Sleeps(u32);
-
-impl Patience for Sleeps {
-    fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp> {
-        if self.0 == 0 {
-            return Err(GaveUp::TimedOut);
-        }
-        self.0 -= u32::from(self.0 != u32::MAX);
-        Ok(longest)
     }
 }

@@ -1,0 +1,124 @@
+//! An object of the arena whose state only this crate changes: where most primitives of `ipc` live.
+//!
+//! Invariant: a state is made of atomics, so any bytes that a peer writes into it are a value of it;
+//! it is changed by whoever is inside (see `shm::monitor`), and read without that only for hints.
+
+use super::Tree;
+use super::handle::{Handle, Slices};
+use super::monitor::{self, Home, Inside, State};
+use super::refusal::Refusal;
+use super::roster::Roster;
+use super::wait::Operation;
+use super::word::{Owner, Word};
+use crate::Limit;
+use serde::{Deserializer, Serializer};
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+
+/// A state that may lie in shared memory.
+///
+/// # Safety
+///
+/// It is made of atomics (and of padding that nobody reads), so that any bytes are a valid value
+/// and concurrent changes are no data race; and all-zero bytes are its first value.
+pub(crate) unsafe trait Shared: State + Send + Sync + 'static {}
+
+/// A handle to an object with state `S`.
+pub(crate) struct Object<S> {
+    handle: Handle,
+    _state: PhantomData<fn() -> S>,
+}
+
+impl<S: Shared> Object<S> {
+    /// Makes an object in `tree`; `begin` may change the zeros before anybody else sees them.
+    pub(crate) fn new(tree: &'static Tree, begin: impl FnOnce(&S)) -> io::Result<Object<S>> {
+        let handle = Handle::new(tree, size_of::<S>(), align_of::<S>(), |payload| {
+            // SAFETY: room and alignment are those of an `S`, made of atomics, all zero.
+            begin(unsafe { payload.cast().as_ref() });
+        })?;
+        Ok(Object::from_handle(handle))
+    }
+
+    fn from_handle(handle: Handle) -> Object<S> {
+        Object {
+            handle,
+            _state: PhantomData,
+        }
+    }
+
+    /// Goes in, waiting for whoever is inside.
+    pub(crate) fn enter(&self) -> Result<Inside<'_, Self>, Refusal> {
+        monitor::enter(self)
+    }
+
+    /// Waits until `operation` is done, as long as `limit` says.
+    pub(crate) fn wait<'h, T>(
+        &'h self,
+        operation: impl Operation<'h, Output = Result<T, Refusal>>,
+        limit: Limit<'_>,
+    ) -> Result<T, Refusal> {
+        monitor::wait(operation, &mut Slices(limit))
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn serialize<R: Serializer>(&self, serializer: R) -> Result<R::Ok, R::Error> {
+        self.handle.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Object<S>, D::Error> {
+        Handle::deserialize(deserializer, size_of::<S>(), align_of::<S>()).map(Object::from_handle)
+    }
+}
+
+impl<S: Shared> Home for Object<S> {
+    type State = S;
+    type Roster = Roster;
+
+    fn word(&self) -> &Word {
+        self.handle.word()
+    }
+
+    fn state(&self) -> &S {
+        // SAFETY: a handle with room for an `S`, aligned for it, to memory that is never unmapped.
+        // `S` is made of atomics (promise of `Shared`), so any bytes are one, whoever writes them.
+        unsafe { self.handle.payload().cast().as_ref() }
+    }
+
+    fn roster(&self) -> &Roster {
+        &self.handle.tree().roster
+    }
+
+    fn me(&self) -> Result<Owner, Refusal> {
+        self.roster().me().map_err(Refusal::Unlisted)
+    }
+
+    fn is_current(&self) -> bool {
+        self.handle.is_current()
+    }
+}
+
+impl<S> Clone for Object<S> {
+    fn clone(&self) -> Self {
+        Object {
+            handle: self.handle.clone(),
+            _state: PhantomData,
+        }
+    }
+}
+
+/// Says whether the object is there at all.
+impl<S> fmt::Debug for Object<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.handle.is_current() {
+            "there"
+        } else {
+            "gone"
+        })
+    }
+}
