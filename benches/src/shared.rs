@@ -6,6 +6,7 @@
 
 use crate::work::nanos;
 use std::io;
+use std::mem;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -14,29 +15,44 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A value in memory of its own, which processes that are forked from now on share.
-pub struct Shared<T>(NonNull<T>);
+pub struct Shared<T: ?Sized>(NonNull<T>);
 
 // SAFETY: it owns its value like a box.
-unsafe impl<T: Send> Send for Shared<T> {}
+unsafe impl<T: ?Sized + Send> Send for Shared<T> {}
 // SAFETY: as above.
-unsafe impl<T: Sync> Sync for Shared<T> {}
+unsafe impl<T: ?Sized + Sync> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
     pub fn new(value: T) -> Shared<T> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
-        let memory =
-            unsafe { libc::mmap(ptr::null_mut(), size_of::<T>(), protection, flags, -1, 0) };
-        assert_ne!(memory, libc::MAP_FAILED, "{}", io::Error::last_os_error());
-        let memory = NonNull::new(memory.cast::<T>()).expect("not at address zero");
+        let memory = map(size_of::<T>()).cast::<T>();
         // SAFETY: room for a `T`, and aligned for any, as it begins at a page.
         unsafe { memory.write(value) };
         Shared(memory)
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl Shared<[u8]> {
+    /// So many zeros.
+    pub fn bytes(len: usize) -> Shared<[u8]> {
+        Shared(NonNull::slice_from_raw_parts(map(len), len))
+    }
+
+    pub fn as_ptr(&self) -> *mut [u8] {
+        self.0.as_ptr()
+    }
+}
+
+/// Zeroed memory, from the beginning of a page on.
+fn map(len: usize) -> NonNull<u8> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+    assert_ne!(memory, libc::MAP_FAILED, "{}", io::Error::last_os_error());
+    NonNull::new(memory.cast()).expect("not at address zero")
+}
+
+impl<T: ?Sized> Deref for Shared<T> {
     type Target = T;
 
     #[inline]
@@ -46,12 +62,13 @@ impl<T> Deref for Shared<T> {
     }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T: ?Sized> Drop for Shared<T> {
     fn drop(&mut self) {
         // SAFETY: this process's last use of its value and of the mapping from `new`.
         unsafe {
+            let len = mem::size_of_val(self.0.as_ref());
             self.0.drop_in_place();
-            libc::munmap(self.0.as_ptr().cast(), size_of::<T>());
+            libc::munmap(self.0.as_ptr().cast(), len);
         }
     }
 }
@@ -183,10 +200,9 @@ impl Counted {
     }
 
     /// What the least served has of all, times the number of processes: 1 when all are served alike.
-    /// It has one at least, as there is no ratio to nothing.
     pub fn least_share(&self) -> f64 {
-        let least = self.each.iter().copied().min().unwrap_or(0).max(1);
-        (least * self.each.len() as u64) as f64 / self.all().max(1) as f64
+        let least = self.each.iter().copied().min().unwrap_or(0);
+        (least * self.each.len() as u64) as f64 / self.all() as f64
     }
 }
 
@@ -264,11 +280,14 @@ pub fn calls<F: FnMut()>(
         (0..WARM_UP).for_each(|_| operation());
         move |stage: &Stage| {
             let mut calls = 0;
-            while !stage.is_over() {
+            // Once at least, as there is no ratio to nothing.
+            loop {
                 operation();
                 calls += 1;
+                if stage.is_over() {
+                    return calls;
+                }
             }
-            calls
         }
     })
 }

@@ -1,14 +1,14 @@
-//! From one process to another and back: by locks, and by what else the C library has for it.
+//! From one process to another and back: by locks, and by what is made for it.
 //!
 //! Two processes take turns. With locks, of which each must be unlocked by the process that locked it, there are
 //! three: whose turn it is has two of them, gives up the one that the other waits for, and then waits
-//! for the one that the other has. So a round trip is four times "unlock, and the other has it".
+//! for the one that the other has. So a round trip is twice "unlock, and the other has it".
 
 use super::mutexes::{CacheLines, Flock, Futex, Mutex, Plain, Robust, Semaphore};
 use crate::run::{Metric, Workload, median};
 use crate::shared::{Shared, Stage, crew};
 use crate::work::nanos;
-use latchwork::ipc::Lock;
+use latchwork::ipc::{Event, Lock};
 use std::cell::UnsafeCell;
 use std::hint;
 use std::mem;
@@ -75,7 +75,42 @@ impl<M: Mutex> Side for Locks<'_, M> {
     }
 }
 
-/// One semaphore for each turn.
+/// One event for each side.
+struct ByEvents([Event; 2]);
+
+struct Events<'a> {
+    mine: &'a Event,
+    others: &'a Event,
+}
+
+impl Turns for ByEvents {
+    type Side<'a> = Events<'a>;
+    fn new() -> Self {
+        ByEvents([(), ()].map(|()| Event::new().expect("there is shared memory")))
+    }
+    fn side(&self, is_first: bool) -> Events<'_> {
+        let [first, second] = &self.0;
+        let (mine, others) = match is_first {
+            true => (first, second),
+            false => (second, first),
+        };
+        Events { mine, others }
+    }
+}
+
+impl Side for Events<'_> {
+    #[inline]
+    fn give(&mut self) {
+        self.others.set().expect("it is there");
+    }
+    #[inline]
+    fn take(&mut self) {
+        self.mine.wait().expect("it is there");
+        self.mine.clear().expect("it is there");
+    }
+}
+
+/// One semaphore for each side.
 struct BySemaphores([Semaphore; 2]);
 
 struct Semaphores<'a> {
@@ -186,30 +221,32 @@ trait Measure: Copy + 'static {
     fn of<T: Turns>(self) -> f64;
 }
 
-fn everybody(name: &str, metric: Metric, measure: impl Measure) -> Workload {
-    Workload::new(name, &[metric])
+fn by_locks(name: &str, metric: Metric, measure: impl Measure) -> Workload {
+    Workload::new(format!("{name}, locks"), &[metric])
         .ours(move || measure.of::<ByLocks<Lock>>())
         .peer("pthread", move || measure.of::<ByLocks<Plain>>())
         .peer("pthread robust", move || measure.of::<ByLocks<Robust>>())
-        .peer("pthread cond", move || measure.of::<ByCondition>())
-        .peer("sem_t", move || measure.of::<BySemaphores>())
+        .peer("sem_t", move || measure.of::<ByLocks<Semaphore>>())
         .peer("flock", move || measure.of::<ByLocks<Flock>>())
         .limit("bare futex", move || measure.of::<ByLocks<Futex>>())
 }
 
-pub fn workloads(sample: Duration) -> [Workload; 2] {
+fn by_signals(name: &str, metric: Metric, measure: impl Measure) -> Workload {
+    Workload::new(format!("{name}, signals"), &[metric])
+        .ours(move || measure.of::<ByEvents>())
+        .peer("sem_t", move || measure.of::<BySemaphores>())
+        .peer("pthread cond", move || measure.of::<ByCondition>())
+}
+
+pub fn workloads(sample: Duration) -> [Workload; 4] {
+    let there_and_back = Metric::time("us/round trip");
+    // Most of it is the kernel's and the machine's: not judged.
+    let woken = Metric::time("wake us, median").shown();
     [
-        everybody(
-            "hand-over",
-            Metric::time("us/round trip"),
-            RoundTrip(sample),
-        ),
-        // Most of it is the kernel's and the machine's: not judged.
-        everybody(
-            "hand-over to who sleeps",
-            Metric::time("us, median").shown(),
-            Wake(sample),
-        ),
+        by_locks("hand-over", there_and_back, RoundTrip(sample)),
+        by_signals("hand-over", there_and_back, RoundTrip(sample)),
+        by_locks("waking who sleeps", woken, Wake(sample)),
+        by_signals("waking who sleeps", woken, Wake(sample)),
     ]
 }
 

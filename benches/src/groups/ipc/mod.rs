@@ -4,6 +4,8 @@
 //! The processes are forks of this one (see `shared`), pinned nowhere. Everything that a contender
 //! needs is made before they are forked.
 
+mod bytes;
+mod counters;
 mod death;
 mod handover;
 pub mod lock;
