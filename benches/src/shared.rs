@@ -234,10 +234,15 @@ pub fn crew<W: FnOnce(&Stage) -> u64>(
         .collect();
     let started = Instant::now();
     let mut wait_for = |condition: &dyn Fn(&mut Fork) -> bool| {
-        while !forks
-            .iter_mut()
-            .fold(true, |all, fork| condition(fork) && all)
-        {
+        loop {
+            // All of them each time: any may have failed.
+            let mut is_met = true;
+            for fork in &mut forks {
+                is_met &= condition(fork);
+            }
+            if is_met {
+                return;
+            }
             let waited = started.elapsed();
             assert!(
                 waited < sample + PATIENCE,
