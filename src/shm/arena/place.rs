@@ -49,6 +49,7 @@ const UNIT_BITS: u32 = 32 - CLASS_BITS;
 
 impl Class {
     pub(super) const INLINE: Class = Class(1);
+    const FIRST_BIG: u32 = BIG.ilog2() - SMALLEST.ilog2() + 2;
     /// One more than the highest number.
     pub(super) const END: usize = 1 << CLASS_BITS;
 
@@ -69,7 +70,7 @@ impl Class {
     }
 
     pub(super) fn is_big(self) -> bool {
-        self.size() >= BIG
+        self.0 >= Class::FIRST_BIG
     }
 
     /// What payloads of this class are aligned to.
@@ -171,9 +172,12 @@ impl Layout {
 
     /// The zone that the block with this index belongs to.
     pub(super) fn zone_of(&self, index: u32) -> Option<usize> {
-        self.zones
-            .iter()
-            .position(|zone| zone.blocks.contains(&index))
+        let [small, big] = &self.zones;
+        match index {
+            _ if small.blocks.contains(&index) => Some(0),
+            _ if big.blocks.contains(&index) => Some(1),
+            _ => None,
+        }
     }
 
     /// Class and offset as `place` states them, if the block `index` can have them.
