@@ -29,6 +29,7 @@
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
 //! | joblib's `Parallel`, rayon's `join` | [`parallel`] |
 //! | `multiprocessing.Lock`, `Value` | `ipc::Lock`, `ipc::Value` (feature `process`, Linux) |
+//! | `multiprocessing.shared_memory`, `shm_open` | `shm::SharedMemory` (feature `process`, Linux) |
 //! | a connection pool: r2d2, deadpool, HikariCP | [`pool::ResourcePool`] |
 //! | a time-out, a cancellation token | [`Limit`], [`CancelToken`] |
 //!
@@ -79,6 +80,9 @@
 //!
 //! `signals` (Unix only): Ctrl-C and other signals as a [`CancelToken`].
 //!
+//! `testing` (Linux only): victims that are killed or stopped at a chosen instruction, for tests of
+//! structures in shared memory.
+//!
 //! `tracing`: a span for each task of a thread pool. `progress`: an `indicatif` bar that counts results as they come.
 
 #![deny(missing_docs)]
@@ -116,12 +120,24 @@ pub use wait::{CancelToken, Limit};
 #[doc(hidden)]
 pub mod model;
 
+#[cfg(all(feature = "testing", target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod ipc;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod process;
-#[cfg(all(feature = "process", target_os = "linux"))]
+#[cfg(all(feature = "process", target_os = "linux", loom))]
 pub(crate) mod shm;
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
+pub mod shm;
+#[cfg(all(
+    feature = "testing",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(loom)
+))]
+pub mod testing;
 
 #[cfg(all(feature = "process", loom))]
 #[doc(hidden)]
@@ -134,6 +150,9 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-python.md")]
 struct ComingFromPython;
+#[cfg(all(doctest, feature = "process"))]
+#[doc = include_str!("../docs/coming-from-multiprocessing.md")]
+struct ComingFromMultiprocessing;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/which-queue.md")]
 struct WhichQueue;

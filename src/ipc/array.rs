@@ -69,8 +69,8 @@ pub struct Array<T: Pod> {
 /// It may be sent to and dropped by another thread of the process, if `T` may.
 #[must_use = "the array is unlocked when the guard is dropped"]
 pub struct ArrayGuard<'a, T: Pod> {
-    held: Held<'a>,
-    len: usize,
+    pub(super) held: Held<'a>,
+    pub(super) len: usize,
     _elements: PhantomData<&'a mut [T]>,
 }
 
@@ -252,6 +252,21 @@ impl<T: Pod> Array<T> {
         }
     }
 
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Array::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Array::lock).
+    pub async fn lock_async(&self) -> Attempt<'_, T> {
+        match self.handle.grab() {
+            Some(held) => Ok(self.guard(held)),
+            None => self.granted(self.handle.lock_async().await?),
+        }
+    }
+
     #[cold]
     fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_, T> {
         self.granted(self.handle.lock(limit)?)
@@ -269,20 +284,11 @@ impl<T: Pod> Array<T> {
 
     #[inline]
     fn guard<'a>(&self, held: Held<'a>) -> ArrayGuard<'a, T> {
-        ArrayGuard {
-            held,
-            len: self.len,
-            _elements: PhantomData,
-        }
+        ArrayGuard::of(held, self.len)
     }
 
     fn granted<'a>(&self, held: Held<'a>) -> Attempt<'a, T> {
-        let guard = self.guard(held);
-        if guard.is_consistent() {
-            Ok(guard)
-        } else {
-            Err(LockError::OwnerDied(guard))
-        }
+        ArrayGuard::granted(held, self.len)
     }
 }
 
@@ -304,6 +310,27 @@ pub(super) fn bytes<T: Pod>(len: usize) -> io::Result<usize> {
                 "more elements than there can be memory for",
             )
         })
+}
+
+impl<'a, T: Pod> ArrayGuard<'a, T> {
+    #[inline]
+    fn of(held: Held<'a>, len: usize) -> ArrayGuard<'a, T> {
+        ArrayGuard {
+            held,
+            len,
+            _elements: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(super) fn granted(held: Held<'a>, len: usize) -> Attempt<'a, T> {
+        let guard = ArrayGuard::of(held, len);
+        if guard.is_consistent() {
+            Ok(guard)
+        } else {
+            Err(LockError::OwnerDied(guard))
+        }
+    }
 }
 
 impl<T: Pod> ArrayGuard<'_, T> {

@@ -91,7 +91,7 @@ pub struct Value<T: Pod> {
 /// It may be sent to and dropped by another thread of the process, if `T` may.
 #[must_use = "the value is unlocked when the guard is dropped"]
 pub struct ValueGuard<'a, T: Pod> {
-    held: Held<'a>,
+    pub(super) held: Held<'a>,
     _value: PhantomData<&'a mut T>,
 }
 
@@ -118,7 +118,7 @@ impl<T: Pod> Value<T> {
         Handle::zeroed(tree()?, size_of::<T>(), align_of::<T>()).map(Value::from_handle)
     }
 
-    fn from_handle(handle: Handle) -> Value<T> {
+    pub(super) fn from_handle(handle: Handle) -> Value<T> {
         Value {
             handle,
             _value: PhantomData,
@@ -238,6 +238,21 @@ impl<T: Pod> Value<T> {
         }
     }
 
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Value::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Value::lock).
+    pub async fn lock_async(&self) -> Attempt<'_, T> {
+        match self.handle.grab() {
+            Some(held) => Ok(ValueGuard::of(held)),
+            None => granted(self.handle.lock_async().await?),
+        }
+    }
+
     #[cold]
     fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_, T> {
         granted(self.handle.lock(limit)?)
@@ -275,7 +290,7 @@ impl<T: Integer> Value<T> {
 }
 
 #[inline]
-fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
+pub(super) fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
     let guard = ValueGuard::<T>::of(held);
     if guard.is_consistent() {
         Ok(guard)

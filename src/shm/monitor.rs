@@ -67,6 +67,7 @@ pub(crate) enum Turn<'h, T> {
     Done(T),
     /// Nothing to be had until the sequence has advanced.
     Sleep(&'h Sequence),
+    Refused(Refusal),
 }
 
 /// Goes in, however long that takes.
@@ -215,6 +216,7 @@ where
         };
         match (self.turn)(&mut inside, look) {
             Turn::Done(output) => Step::Done(Ok(output)),
+            Turn::Refused(refusal) => Step::Done(Err(refusal)),
             Turn::Sleep(sequence) => sequence.sleep(look.announce),
         }
     }
@@ -260,9 +262,12 @@ impl Word {
     /// For who waits for a holder that does not get on.
     fn sleep<T>(&self) -> Step<'_, T> {
         let word: &AtomicU32 = self.raw();
+        let seen = word.load(Ordering::Relaxed);
+        let is_held = self.state().owner().is_some();
         Step::Sleep {
             word,
-            expected: word.load(Ordering::Relaxed),
+            // Nobody wakes anybody for a word that is free by now: another value ends the sleep at once.
+            expected: if is_held { seen } else { !seen },
             is_brief: false,
         }
     }
