@@ -10,6 +10,7 @@ mod victim;
 use common::watchdog;
 use latchwork::executor::{Executor, ProcessPoolExecutor};
 use latchwork::ipc::{Array, Misfit, OutOfBounds, RawArray, RawValue, Shared, SharedSlice, Value};
+use proptest::prelude::*;
 use std::io;
 use std::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
 use std::thread;
@@ -359,6 +360,35 @@ fn a_forged_handle_is_refused() {
     let value = postcard::to_stdvec(&RawValue::new(1_u32).unwrap()).unwrap();
     assert!(postcard::from_bytes::<RawValue<u64>>(&value).is_err());
     assert!(postcard::from_bytes::<Shared<AtomicU64>>(&value).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// M19: what a hostile peer makes up is an error, or an object that is there and has room.
+    #[test]
+    fn a_handle_that_is_made_up_reaches_no_other_memory(
+        index in prop_oneof![0..40_u32, any::<u32>()],
+        generation in prop_oneof![0..4_u32, any::<u32>()],
+        len in prop_oneof![0..70_u64, 0..200_000_u64, any::<u64>()],
+    ) {
+        let own = RawArray::<u16>::zeroed(40).unwrap();
+        let bytes = postcard::to_stdvec(&own).unwrap();
+        let (arena, place, life, _): ([u64; 2], u32, u32, u64) = postcard::from_bytes(&bytes).unwrap();
+        for (index, generation) in [(index, generation), (place, generation), (place, life)] {
+            let forged = postcard::to_stdvec(&(arena, index, generation, len)).unwrap();
+            if let Ok(array) = postcard::from_bytes::<RawArray<u16>>(&forged) {
+                prop_assert_eq!(array.to_vec().len() as u64, len);
+            }
+            if let Ok(array) = postcard::from_bytes::<RawArray<[u64; 3]>>(&forged) {
+                prop_assert_eq!(array.to_vec().len() as u64, len);
+            }
+            let forged = postcard::to_stdvec(&(arena, index, generation)).unwrap();
+            let _ = postcard::from_bytes::<RawValue<[u8; 80]>>(&forged).map(|value| value.get());
+            let _ = postcard::from_bytes::<Shared<AtomicU64>>(&forged).map(|it| it.load(Ordering::Relaxed));
+        }
+        prop_assert_eq!(own.to_vec(), vec![0; 40]);
+    }
 }
 
 /// Handles go where their elements may.

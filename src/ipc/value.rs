@@ -16,8 +16,8 @@ use std::ops::{Deref, DerefMut};
 ///
 /// `T` is plain data: any number, array of numbers, or `#[repr(C)]` struct of such that derives
 /// [`bytemuck::Pod`], aligned to at most 64 bytes (32 for values of up to 32 bytes, which share a cache
-/// line with their lock). No pointers and no padding: a bit pattern that
-/// another process wrote must be a `T` whatever it is. The compiler refuses anything else.
+/// line with their lock). No pointers and no padding: a bit pattern that another process wrote must be a
+/// `T` whatever it is. The compiler refuses anything else.
 ///
 /// Each operation locks, does its work and unlocks; [`update`](Value::update) is what makes "read,
 /// change, write back" one step. Fairness, death, fork and cost are those of
