@@ -352,7 +352,7 @@ fn a_namer_is_killed_at_any_instruction() {
             let object = &format!("object {round}");
             let outcome = killed_after(
                 steps,
-                || drop(space.value("first", 0_u64).unwrap().get().unwrap()),
+                || assert_eq!(space.value("first", 0_u64).unwrap().get().unwrap(), 1),
                 || drop(space.value(object, [5_u64; 6]).unwrap()),
             );
             let (value, took) = timed(|| space.value(object, [6_u64; 6]));
