@@ -81,6 +81,9 @@
 //!
 //! `signals` (Unix only): Ctrl-C and other signals as a [`CancelToken`].
 //!
+//! `testing` (Linux only): victims that are killed or stopped at a chosen instruction, for tests of
+//! structures in shared memory.
+//!
 //! `tracing`: a span for each task of a thread pool. `progress`: an `indicatif` bar that counts results as they come.
 
 #![deny(missing_docs)]
@@ -118,6 +121,9 @@ pub use wait::{CancelToken, Limit};
 #[doc(hidden)]
 pub mod model;
 
+#[cfg(all(feature = "testing", target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod ipc;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
@@ -126,6 +132,13 @@ pub mod process;
 pub(crate) mod shm;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod shm;
+#[cfg(all(
+    feature = "testing",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(loom)
+))]
+pub mod testing;
 
 #[cfg(all(feature = "process", loom))]
 #[doc(hidden)]
@@ -138,6 +151,9 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-python.md")]
 struct ComingFromPython;
+#[cfg(all(doctest, feature = "process"))]
+#[doc = include_str!("../docs/coming-from-multiprocessing.md")]
+struct ComingFromMultiprocessing;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/which-queue.md")]
 struct WhichQueue;

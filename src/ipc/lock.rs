@@ -53,7 +53,7 @@ pub struct Lock(Handle);
 ///
 /// It may be sent to and dropped by another thread of the process.
 #[must_use = "the lock is unlocked when the guard is dropped"]
-pub struct LockGuard<'a>(Held<'a>);
+pub struct LockGuard<'a>(pub(super) Held<'a>);
 
 type Attempt<'a> = Result<LockGuard<'a>, LockError<LockGuard<'a>>>;
 
@@ -125,6 +125,21 @@ impl Lock {
         }
     }
 
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Lock::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Lock::lock).
+    pub async fn lock_async(&self) -> Attempt<'_> {
+        match self.0.grab() {
+            Some(held) => Ok(LockGuard(held)),
+            None => granted(self.0.lock_async().await?),
+        }
+    }
+
     #[cold]
     fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_> {
         granted(self.0.lock(limit)?)
@@ -143,7 +158,7 @@ impl Lock {
 }
 
 #[inline]
-fn granted(held: Held<'_>) -> Attempt<'_> {
+pub(super) fn granted(held: Held<'_>) -> Attempt<'_> {
     if held.is_consistent() {
         Ok(LockGuard(held))
     } else {

@@ -38,6 +38,8 @@
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
 mod array;
+mod barrier;
+mod condition;
 mod element_error;
 mod error;
 mod event;
@@ -48,6 +50,9 @@ mod pinned;
 mod racy;
 mod raw_array;
 mod raw_value;
+mod rlock;
+mod rwlock;
+mod semaphore;
 #[cfg(feature = "ndarray")]
 mod shaped;
 mod shared;
@@ -59,6 +64,8 @@ mod value;
 
 pub use crate::shm::holder::Holder;
 pub use array::{Array, ArrayGuard};
+pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
+pub use condition::{Condition, ConditionGuard, TaskGuard};
 pub use element_error::ElementError;
 pub use error::{AccessError, LockError};
 pub use event::Event;
@@ -67,6 +74,9 @@ pub use join::{invite, join};
 pub use lock::{Lock, LockGuard};
 pub use raw_array::RawArray;
 pub use raw_value::RawValue;
+pub use rlock::{RLock, RLockGuard};
+pub use rwlock::{ReadGuard, RwLock, WriteGuard};
+pub use semaphore::{AcquireError, BoundedSemaphore, Permit, ReleaseError, Semaphore};
 pub use shared::Shared;
 pub use shared_bytes::SharedBytes;
 pub use shared_slice::{Misfit, OutOfBounds, SharedIter, SharedSlice};

@@ -46,8 +46,8 @@ pub struct Synchronized<R> {
 /// The object while its lock is held. Unlocks it when dropped.
 #[must_use = "the lock is unlocked when the guard is dropped"]
 pub struct SynchronizedGuard<'a, R> {
-    object: &'a R,
-    held: LockGuard<'a>,
+    pub(super) object: &'a R,
+    pub(super) held: LockGuard<'a>,
 }
 
 type Attempt<'a, R> = Result<SynchronizedGuard<'a, R>, LockError<SynchronizedGuard<'a, R>>>;
@@ -89,6 +89,18 @@ impl<R> Synchronized<R> {
     /// [`GaveUp`](LockError::GaveUp) when the limit is reached, else as for [`lock`](Synchronized::lock).
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, R> {
         match self.lock.lock_within(limit) {
+            Ok(held) => Ok(self.guard(held)),
+            Err(error) => Err(error.map(|held| self.guard(held))),
+        }
+    }
+
+    /// Locks without blocking a thread; see [`Lock::lock_async`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Synchronized::lock).
+    pub async fn lock_async(&self) -> Attempt<'_, R> {
+        match self.lock.lock_async().await {
             Ok(held) => Ok(self.guard(held)),
             Err(error) => Err(error.map(|held| self.guard(held))),
         }

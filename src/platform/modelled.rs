@@ -16,6 +16,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 pub(crate) mod atomic {
+    #[cfg(feature = "process")]
+    pub(crate) use loom::sync::atomic::AtomicU64;
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence,
     };

@@ -16,8 +16,12 @@ use std::fmt;
 ///
 /// An entry with a count of zero is empty, whatever its name.
 #[repr(transparent)]
-pub(crate) struct Ledger([AtomicU64; SLOTS as usize]);
+pub(crate) struct Ledger([AtomicU64; PLACES]);
 
+/// A model has four participants.
+const PLACES: usize = if cfg!(loom) { 4 } else { SLOTS as usize };
+
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Ledger>() == 8192);
 
 /// The ledger has an entry that no participant can have written.
@@ -36,6 +40,11 @@ pub(crate) enum Unchanged {
 
 #[allow(dead_code, reason = "part of it is for primitives that are to come")]
 impl Ledger {
+    #[cfg(loom)]
+    pub(crate) fn new() -> Ledger {
+        Ledger(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
     /// How much `me` has: nothing, if the entry is that of another who had its place.
     pub(crate) fn of(&self, me: Owner) -> u32 {
         match unpack(self.entry(me).load(Ordering::Acquire)) {
@@ -84,6 +93,16 @@ impl Ledger {
     /// 32 bits.
     pub(crate) fn total(&self) -> u64 {
         self.words().map(|word| u64::from(unpack(word).1)).sum()
+    }
+
+    /// Is there anything to [bury](Ledger::bury)? For who has to do something else first.
+    pub(crate) fn has_dead(&self, roster: &impl Liveness) -> bool {
+        let mut entries = (0..)
+            .zip(self.words())
+            .map(|(slot, word)| (slot, unpack(word)));
+        entries.any(|(slot, (name, count))| {
+            count != 0 && verdict(slot, name, roster) != Verdict::Alive
+        })
     }
 
     /// Erases the entries of the dead and returns how much they had. Of several who do so at once,

@@ -38,11 +38,13 @@ mod scope;
 #[cfg(not(loom))]
 pub(crate) mod segment;
 pub(crate) mod sequence;
+pub(crate) mod sleepers;
 #[cfg(not(loom))]
 pub(crate) mod space;
 #[cfg(not(loom))]
 mod sweep;
 pub(crate) mod wait;
+pub(crate) mod waiting;
 pub(crate) mod word;
 
 #[cfg(not(loom))]
@@ -61,6 +63,13 @@ mod tree;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod models {
+    pub use super::protocol::barrier::BrokenBarrier;
+    pub use super::protocol::barrier::model::{BarrierModel, Ended};
+    pub use super::protocol::condition::model::ConditionModel;
     pub use super::protocol::event::model::EventModel;
+    pub use super::protocol::rlock::model::RLockModel;
+    pub use super::protocol::rwlock::model::RwLockModel;
+    pub use super::protocol::semaphore::model::SemaphoreModel;
+    pub use super::sleepers::model as sleepers;
     pub use super::word::model::{Outcome, Tree};
 }
