@@ -29,6 +29,7 @@
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
 //! | joblib's `Parallel`, rayon's `join` | [`parallel`] |
 //! | `multiprocessing.Lock`, `Value` | `ipc::Lock`, `ipc::Value` (feature `process`, Linux) |
+//! | `sem_open`: locks and values by name | `ipc::Space` (feature `process`, Linux) |
 //! | `multiprocessing.shared_memory`, `shm_open` | `shm::SharedMemory` (feature `process`, Linux) |
 //! | a connection pool: r2d2, deadpool, HikariCP | [`pool::ResourcePool`] |
 //! | a time-out, a cancellation token | [`Limit`], [`CancelToken`] |

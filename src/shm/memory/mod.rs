@@ -85,7 +85,7 @@ pub struct SharedMemory {
 }
 
 enum Backing {
-    Named(Named),
+    Named(Box<Named>),
     Anonymous(Anonymous),
 }
 

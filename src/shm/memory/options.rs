@@ -257,7 +257,7 @@ impl MemoryOptions {
     fn named(&self, named: Named, created: bool) -> io::Result<SharedMemory> {
         let whole = named.whole();
         let memory = SharedMemory {
-            backing: Backing::Named(named),
+            backing: Backing::Named(Box::new(named)),
             created,
             unlinker: self.unlink_on_drop.then(process::id),
             mode: self.access()?.bits(),
