@@ -51,13 +51,15 @@
 //!   another thread held at that moment is never released in the victim. Operations on shared memory,
 //!   system calls and the allocator of glibc are fine; printing, the environment and whatever else
 //!   the other threads use is not.
-//! * **Time.** A step takes a few microseconds, so an operation runs a thousand times slower than it
-//!   would: a limit of a millisecond may be over before it is looked at. Operations that spin for a
+//! * **Time.** A step takes some microseconds, so an operation runs a thousand times slower than it
+//!   would, and all kill points of a long one by steps alone take minutes: a [`Course`] knows the way, and
+//!   the victim runs most of it. A limit of a millisecond may be over before it is looked at. Operations that spin for a
 //!   time take more or fewer instructions each time; a kill point is a number of instructions, not a
 //!   place.
 //! * **System calls** are one instruction. A victim that sleeps in one is killed or stopped there,
 //!   asleep; [`Stepper::step`] says [`Asleep`](Step::Asleep), so that a test can wake it.
-//! * **Loops in hardware** (`rep movsb`) are one instruction an iteration.
+//! * **Instructions that repeat themselves** (`rep movsb`) are stepped three repetitions far, and then
+//!   done at once.
 //! * **Machines.** x86-64, where it is tested, and AArch64. There, instructions that reserve an address
 //!   (`ldxr`, `stxr`) fail for ever when stepped: build for a processor with atomic instructions
 //!   (`-C target-feature=+lse`).
@@ -66,6 +68,7 @@
 
 mod baseline;
 mod course;
+mod machine;
 mod step;
 mod timed;
 mod victim;
