@@ -30,7 +30,7 @@ fn tasks_for_processes() {
 
 #[cfg(all(feature = "process", target_os = "linux"))]
 #[test]
-fn guards_of_locks_between_processes() {
+fn what_processes_share() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/ipc_*.rs");
 }
 

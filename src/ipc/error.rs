@@ -65,6 +65,17 @@ impl<G> LockError<G> {
             _ => None,
         }
     }
+
+    /// The same error about another kind of guard.
+    pub(crate) fn map<H>(self, guard: impl FnOnce(G) -> H) -> LockError<H> {
+        match self {
+            LockError::OwnerDied(held) => LockError::OwnerDied(guard(held)),
+            LockError::GaveUp(why) => LockError::GaveUp(why),
+            LockError::Corrupt => LockError::Corrupt,
+            LockError::Gone => LockError::Gone,
+            LockError::Unlisted(error) => LockError::Unlisted(error),
+        }
+    }
 }
 
 /// Why an operation on an object of [`ipc`](crate::ipc) that is no lock did not take place.

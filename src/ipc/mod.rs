@@ -37,21 +37,43 @@
 //! it. What is read from it to find one's way (sizes, places, names of owners) is checked, and
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
+mod array;
+mod element_error;
 mod error;
 mod event;
+mod integer;
 mod join;
 mod lock;
+mod pinned;
+mod racy;
+mod raw_array;
+mod raw_value;
 mod rlock;
 mod rwlock;
 mod semaphore;
+#[cfg(feature = "ndarray")]
+mod shaped;
+mod shared;
+mod shared_bytes;
+mod shared_slice;
+mod synchronized;
 mod value;
 
 pub use crate::shm::holder::Holder;
+pub use array::{Array, ArrayGuard};
+pub use element_error::ElementError;
 pub use error::{AccessError, LockError};
 pub use event::Event;
+pub use integer::{Atomic, Integer};
 pub use join::{invite, join};
 pub use lock::{Lock, LockGuard};
+pub use raw_array::RawArray;
+pub use raw_value::RawValue;
 pub use rlock::{RLock, RLockGuard};
 pub use rwlock::{ReadGuard, RwLock, WriteGuard};
 pub use semaphore::{AcquireError, BoundedSemaphore, Permit, ReleaseError, Semaphore};
+pub use shared::Shared;
+pub use shared_bytes::SharedBytes;
+pub use shared_slice::{Misfit, OutOfBounds, SharedIter, SharedSlice};
+pub use synchronized::{Synchronized, SynchronizedGuard};
 pub use value::{Value, ValueGuard};

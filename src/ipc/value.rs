@@ -1,6 +1,6 @@
 //! `ipc::Value`: one plain value in shared memory, with the lock that protects it.
 
-use super::{Holder, LockError};
+use super::{Holder, Integer, LockError, racy};
 use crate::Limit;
 use crate::shm::handle::{Handle, Held};
 use crate::shm::tree;
@@ -9,18 +9,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 
 /// A value that the processes of a tree share, under a lock of its own.
 ///
 /// `T` is plain data: any number, array of numbers, or `#[repr(C)]` struct of such that derives
 /// [`bytemuck::Pod`], at most 256 KiB big and aligned to at most 64 bytes (32 for values of up to
-/// 32 bytes, which share a cache line with their lock). No pointers, no `bool`: a bit pattern that
-/// another process wrote must be a `T` whatever it is.
+/// 32 bytes, which share a cache line with their lock). No pointers and no padding: a bit pattern that
+/// another process wrote must be a `T` whatever it is. The compiler refuses anything else.
 ///
 /// Each operation locks, does its work and unlocks; [`update`](Value::update) is what makes "read,
 /// change, write back" one step. Fairness, death, fork and cost are those of
-/// [`ipc::Lock`](super::Lock).
+/// [`ipc::Lock`](super::Lock). [`peek`](Value::peek) alone uses no lock. For a number that is changed
+/// often there is [`ipc::Shared`](super::Shared), for no lock at all [`RawValue`](super::RawValue), for
+/// one lock over several values [`Synchronized`](super::Synchronized).
 ///
 /// A process that is killed in the middle of a change leaves the value as it was at that instruction.
 /// For a number of at most eight bytes that is the old value or the new; for anything bigger it may
@@ -38,7 +41,45 @@ use std::ops::{Deref, DerefMut};
 /// # }
 /// ```
 ///
-/// Python: `multiprocessing.Value`, whose `v.value += 1` is two operations and not atomic.
+/// A structure:
+///
+/// ```
+/// use bytemuck::{Pod, Zeroable};
+/// use latchwork::ipc::Value;
+///
+/// #[derive(Clone, Copy, Pod, Zeroable)]
+/// #[repr(C)]
+/// struct Position {
+///     x: f64,
+///     y: f64,
+///     steps: u64,
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let robot = Value::<Position>::zeroed()?;
+/// let mut guard = robot.lock().unwrap();
+/// guard.x += 0.5;
+/// guard.steps += 1;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Python: `multiprocessing.Value`, whose `v.value += 1` is two operations and not atomic. Its type
+/// codes are these types on 64-bit Linux:
+///
+/// | code | C | here |
+/// |---|---|---|
+/// | `'b'`, `'B'` | `signed char`, `unsigned char` | `i8`, `u8` |
+/// | `'h'`, `'H'` | `short` | `i16`, `u16` |
+/// | `'i'`, `'I'` | `int` | `i32`, `u32` |
+/// | `'l'`, `'L'` | `long` | `i64`, `u64` |
+/// | `'q'`, `'Q'` | `long long` | `i64`, `u64` |
+/// | `'f'`, `'d'` | `float`, `double` | `f32`, `f64` |
+/// | `'c'` | `char` | `u8`; of several, [`SharedBytes`](super::SharedBytes) |
+/// | `'u'` | `wchar_t` | `u32`, read by [`char::from_u32`] |
+///
+/// `bool` and `char` are not among them, because not all bytes are one: keep a `u8` and ask whether it
+/// is 0.
 #[doc(alias = "multiprocessing.Value")]
 pub struct Value<T: Pod> {
     handle: Handle,
@@ -66,6 +107,15 @@ impl<T: Pod> Value<T> {
     pub fn new(value: T) -> io::Result<Value<T>> {
         Handle::holding(tree()?, bytemuck::bytes_of(&value), align_of::<T>())
             .map(Value::from_handle)
+    }
+
+    /// Makes a value whose bytes are all zero, without building it elsewhere first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Value::new).
+    pub fn zeroed() -> io::Result<Value<T>> {
+        Handle::zeroed(tree()?, size_of::<T>(), align_of::<T>()).map(Value::from_handle)
     }
 
     fn from_handle(handle: Handle) -> Value<T> {
@@ -121,6 +171,21 @@ impl<T: Pod> Value<T> {
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, LockError<ValueGuard<'_, T>>> {
         self.lock().map(|mut guard| change(&mut guard))
+    }
+
+    /// A copy of the value as it is now, whoever has it locked; `None` if its maker has dropped it.
+    ///
+    /// For a look from outside: a progress bar, a report, a debugger. A `T` of 1, 2, 4 or 8 bytes that is
+    /// aligned to its size is read as a whole; of a bigger one, part may be from before a change and part
+    /// from after it, and in the middle of an [`update`](Value::update) anything may be half-done.
+    #[doc(alias = "get_obj")]
+    pub fn peek(&self) -> Option<T> {
+        self.handle.peek(|payload| {
+            // SAFETY: the payload of a `Value<T>` is aligned for a `T`, has room for one, and stays
+            // mapped. What a guard writes meanwhile is not atomic; what is read then is bytes, any of
+            // which are a `T`, and promised to be no more than that.
+            unsafe { racy::load(payload.cast()) }
+        })
     }
 
     /// Locks the value, waiting as long as it takes.
@@ -189,6 +254,26 @@ impl<T: Pod> Value<T> {
     }
 }
 
+impl<T: Integer> Value<T> {
+    /// Adds to the number, as one step for all others, and returns what it was. Wraps around.
+    ///
+    /// # Errors
+    ///
+    /// As for [`update`](Value::update).
+    pub fn fetch_add(&self, n: T) -> Result<T, LockError<ValueGuard<'_, T>>> {
+        self.update(|value| mem::replace(value, value.wrapping_add(n)))
+    }
+
+    /// Subtracts from the number, as one step for all others, and returns what it was. Wraps around.
+    ///
+    /// # Errors
+    ///
+    /// As for [`update`](Value::update).
+    pub fn fetch_sub(&self, n: T) -> Result<T, LockError<ValueGuard<'_, T>>> {
+        self.update(|value| mem::replace(value, value.wrapping_sub(n)))
+    }
+}
+
 #[inline]
 fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
     let guard = ValueGuard::<T>::of(held);
@@ -218,6 +303,16 @@ impl<'a, T: Pod> ValueGuard<'a, T> {
     /// `false` if an owner died and nobody has vouched for the value since.
     pub fn is_consistent(&self) -> bool {
         self.held.is_consistent()
+    }
+
+    /// Makes another value, with the same contents and a lock of its own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Value::new`].
+    #[doc(alias = "copy")]
+    pub fn duplicate(&self) -> io::Result<Value<T>> {
+        Value::new(**self)
     }
 }
 

@@ -7,14 +7,15 @@
 //! The process that made a block frees it with its last clone of the handle. Handles that came
 //! through serde do not keep it alive, in whatever process.
 
-use super::arena::{Block, Request};
+use super::arena::{Block, NotPinned, Request};
 use super::holder::{Holder, monotonic_nanoseconds};
 use super::refusal::Refusal;
 use super::roster::Roster;
+use super::segment::{Id, invalid};
 use super::wait::Patience;
 use super::word::{Liveness, Owner, State, Taken, Verdict};
 use super::{Tree, tree_of};
-use crate::platform::atomic::{AtomicU64, Ordering};
+use crate::platform::atomic::{AtomicU64, Ordering, fence};
 use crate::{GaveUp, Limit};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -39,6 +40,14 @@ pub(crate) struct Handle {
 unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
+
+/// A handle as other processes are sent it. Anybody may have made it up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Address {
+    arena: Id,
+    index: u32,
+    generation: u32,
+}
 
 /// What the creating process's clones share: the last one frees the block.
 struct Creation {
@@ -66,6 +75,11 @@ impl Handle {
         handle.block.word.unlock(true);
         handle._creation = Some(Arc::new(creation));
         Ok(handle)
+    }
+
+    /// As [`new`](Handle::new), of `len` bytes that stay zero.
+    pub(crate) fn zeroed(tree: &'static Tree, len: usize, align: usize) -> io::Result<Handle> {
+        Handle::new(tree, Request::new(len, align), |_| ())
     }
 
     /// As [`new`](Handle::new), with these contents.
@@ -217,38 +231,87 @@ impl Handle {
         self.block.word.state().owner().is_some()
     }
 
-    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.tree.arena.id(), self.index, self.generation).serialize(serializer)
+    /// Lets `read` look at the contents without the lock; `None` if the block was freed meanwhile.
+    ///
+    /// What it sees may be half-written, and it may see the contents of another object, before that
+    /// comes out and its result is thrown away.
+    pub(crate) fn peek<R>(&self, read: impl FnOnce(NonNull<u8>) -> R) -> Option<R> {
+        // First of all, because the memory of a freed block may have been given back.
+        if !self.is_current() {
+            return None;
+        }
+        let seen = read(self.payload);
+        // Whoever writes there for another object has seen the new generation: so does this look.
+        fence(Ordering::Acquire);
+        self.is_current().then_some(seen)
     }
 
-    /// Reads a handle for `len` bytes, which has to be one into this process's arena.
+    /// A handle that does not keep the block alive.
+    pub(crate) fn without_creation(&self) -> Handle {
+        Handle {
+            _creation: None,
+            ..*self
+        }
+    }
+
+    /// Adds a pin of this process to the block, which was asked for as pinned, and says in whose name.
+    pub(crate) fn pin(&self) -> Result<Owner, Refusal> {
+        let Tree { roster, arena } = self.tree;
+        let me = roster.me().map_err(Refusal::Unlisted)?;
+        arena
+            .pin(
+                self.index,
+                self.generation,
+                me,
+                roster,
+                &mut Slices(Limit::none()),
+            )
+            .map(|()| me)
+            .map_err(|why| match why {
+                NotPinned::GaveUp(why) => Refusal::GaveUp(why),
+                NotPinned::Corrupt => Refusal::Corrupt,
+                NotPinned::Gone => Refusal::Gone,
+                NotPinned::Full(error) => Refusal::Unlisted(error),
+            })
+    }
+
+    /// Removes a pin that was added in this name, if it is still that of this process.
+    pub(crate) fn unpin(&self, me: Owner) {
+        let Tree { roster, arena } = self.tree;
+        if roster.current() == Some(me) {
+            arena.unpin(self.index, me, roster);
+        }
+    }
+
+    /// What another process needs to find the block.
+    pub(crate) fn address(&self) -> Address {
+        Address {
+            arena: self.tree.arena.id(),
+            index: self.index,
+            generation: self.generation,
+        }
+    }
+
+    /// The block at `address` as a handle for what was asked for; this process has to have its arena.
+    pub(crate) fn at(address: Address, request: Request) -> io::Result<Handle> {
+        let tree = tree_of(address.arena).ok_or_else(|| {
+            invalid("the handle belongs to a process tree that this process is not part of")
+        })?;
+        Handle::find(tree, address.index, address.generation, request)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.address().serialize(serializer)
+    }
+
+    /// Reads a handle for `len` bytes.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
         len: usize,
         align: usize,
     ) -> Result<Handle, D::Error> {
-        Handle::receive(deserializer, Request::new(len, align))
-    }
-
-    /// As [`deserialize`](Handle::deserialize), for what was asked for like this.
-    pub(crate) fn receive<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        request: Request,
-    ) -> Result<Handle, D::Error> {
-        let (arena, index, generation) = <([u64; 2], u32, u32)>::deserialize(deserializer)?;
-        let Some(tree) = tree_of(arena) else {
-            return Err(D::Error::custom(
-                "the handle belongs to a process tree that this process is not part of",
-            ));
-        };
-        Handle::find(tree, index, generation, request).map_err(D::Error::custom)
-    }
-
-    /// Removes a pin of this process; for one that was added to the block's ledger under its lock.
-    pub(crate) fn unpin(&self) {
-        if let Some(me) = self.tree.roster.current() {
-            self.tree.arena.unpin(self.index, me, &self.tree.roster);
-        }
+        let address = Address::deserialize(deserializer)?;
+        Handle::at(address, Request::new(len, align)).map_err(D::Error::custom)
     }
 }
 

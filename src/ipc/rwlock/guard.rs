@@ -111,7 +111,7 @@ impl<T: Pod> Drop for ReadGuard<'_, T> {
             match self.room.enter() {
                 // If it is corrupt, there is nothing to be given back to.
                 Ok(inside) => drop(Access::leave_reading(inside)),
-                Err(_) => self.room.leave_behind(),
+                Err(_) => self.room.leave_behind(self.admitted.me),
             }
         }
     }
@@ -123,7 +123,7 @@ impl<T: Pod> Drop for WriteGuard<'_, T> {
             match self.room.enter() {
                 // As for a reader.
                 Ok(inside) => drop(Access::leave_writing(inside, self.has_vouched, false)),
-                Err(_) => self.room.leave_behind(),
+                Err(_) => self.room.leave_behind(self.admitted.me),
             }
         }
     }

@@ -7,16 +7,17 @@
 use crate::Limit;
 use crate::shm::Tree;
 use crate::shm::arena::Request;
-use crate::shm::handle::{Handle, Slices};
+use crate::shm::handle::{Address, Handle, Slices};
 use crate::shm::ledger::Ledger;
 use crate::shm::monitor::{self, Home, Inside};
-use crate::shm::protocol::rwlock::Access;
+use crate::shm::protocol::rwlock::{Access, Occupied};
 use crate::shm::refusal::Refusal;
 use crate::shm::roster::Roster;
 use crate::shm::wait::Operation;
 use crate::shm::word::{Owner, Word};
 use bytemuck::Pod;
-use serde::{Deserializer, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serializer};
 use std::io;
 use std::mem::offset_of;
 use std::ptr::NonNull;
@@ -58,14 +59,20 @@ impl Room {
         place_of(self.0.payload())
     }
 
+    /// Who is inside; a hint.
+    pub(super) fn occupied(&self) -> Result<Occupied, Refusal> {
+        let look = |payload| state_of(payload).occupied();
+        self.0.peek(look).ok_or(Refusal::Gone)
+    }
+
     pub(super) fn enter(&self) -> Result<Inside<'_, Room>, Refusal> {
         monitor::enter(self)
     }
 
     /// What a guard does that cannot come in to leave: the lock is gone, or corrupt.
     #[cold]
-    pub(super) fn leave_behind(&self) {
-        self.0.unpin();
+    pub(super) fn leave_behind(&self, me: Owner) {
+        self.0.unpin(me);
     }
 
     pub(super) fn wait<'h, R>(
@@ -83,7 +90,9 @@ impl Room {
     pub(super) fn deserialize<'de, T, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Room, D::Error> {
-        Handle::receive(deserializer, Layout::<T>::request()).map(Room)
+        let address = Address::deserialize(deserializer)?;
+        let handle = Handle::at(address, Layout::<T>::request());
+        handle.map(Room).map_err(D::Error::custom)
     }
 }
 
@@ -96,9 +105,7 @@ impl Home for Room {
     }
 
     fn state(&self) -> &Access {
-        // SAFETY: the layout begins with it, in memory that is never unmapped. It is made of atomics,
-        // so any bytes are one, whoever writes them.
-        unsafe { base_of(self.0.payload()).cast().as_ref() }
+        state_of(self.0.payload())
     }
 
     fn roster(&self) -> &Roster {
@@ -118,6 +125,12 @@ impl Home for Room {
 fn base_of(payload: NonNull<u8>) -> NonNull<u8> {
     // SAFETY: a pinned block's ledger lies right before what was asked for.
     unsafe { payload.byte_sub(size_of::<Ledger>()) }
+}
+
+fn state_of<'p>(payload: NonNull<u8>) -> &'p Access {
+    // SAFETY: the layout begins with it, in memory that is never unmapped. It is made of atomics, so any
+    // bytes are one, whoever writes them.
+    unsafe { base_of(payload).cast().as_ref() }
 }
 
 fn place_of<T>(payload: NonNull<u8>) -> NonNull<T> {

@@ -1,0 +1,5 @@
+//! Another process may write a 2 there.
+
+fn main() {
+    let _ = latchwork::ipc::Value::new(true);
+}
