@@ -79,6 +79,9 @@
 //!
 //! `signals` (Unix only): Ctrl-C and other signals as a [`CancelToken`].
 //!
+//! `testing` (Linux only): victims that are killed or stopped at a chosen instruction, for tests of
+//! structures in shared memory.
+//!
 //! `tracing`: a span for each task of a thread pool. `progress`: an `indicatif` bar that counts results as they come.
 
 #![deny(missing_docs)]
@@ -116,12 +119,22 @@ pub use wait::{CancelToken, Limit};
 #[doc(hidden)]
 pub mod model;
 
+#[cfg(all(feature = "testing", target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod ipc;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod process;
 #[cfg(all(feature = "process", target_os = "linux"))]
 pub(crate) mod shm;
+#[cfg(all(
+    feature = "testing",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(loom)
+))]
+pub mod testing;
 
 #[cfg(all(feature = "process", loom))]
 #[doc(hidden)]

@@ -120,7 +120,7 @@ impl Hello {
         }
     }
 
-    fn parse(body: &[u8]) -> io::Result<Hello> {
+    pub(crate) fn parse(body: &[u8]) -> io::Result<Hello> {
         let Ok(((GREETER, protocol), rest)) = wire::split::<([u8; 8], String)>(body) else {
             return Err(wire::corrupt("it is not a greeting"));
         };

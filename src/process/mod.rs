@@ -22,7 +22,7 @@
 
 mod entry;
 pub(crate) mod function;
-mod handshake;
+pub(crate) mod handshake;
 mod image;
 pub(crate) mod pointer;
 pub(crate) mod serve;

@@ -1,80 +1,68 @@
-//! Child processes that are there to be killed.
+//! Child processes that are there to be killed, for tests that need no instruction counted.
 //!
-//! A victim is a fork of the test process: it has the shared memory already, and does nothing but
-//! operations on it, because the other threads of its parent did not come along.
+//! [`Victim`] is `latchwork::testing`'s, from its source, so that it needs no feature; what can only fail
+//! in a broken test fails here at once.
 
-use std::io;
+#![allow(dead_code, reason = "not every test file needs all of it")]
+
+#[path = "../../src/testing/victim.rs"]
+mod published;
+
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// A child process. Killed and reaped when dropped, so that a failing test leaves none behind.
 pub struct Victim {
     pub pid: libc::pid_t,
-    reaped: bool,
+    child: RefCell<published::Victim>,
 }
 
 impl Victim {
     /// Forks a child that runs `work` and exits.
     pub fn new(work: impl FnOnce()) -> Victim {
-        // SAFETY: the child only runs `work`, which by the rule of this file is made of lock-word
-        // operations and system calls, and leaves with `_exit`.
-        match unsafe { libc::fork() } {
-            -1 => panic!("fork: {}", io::Error::last_os_error()),
-            0 => {
-                // A test that dies for whatever reason takes its victims along.
-                // SAFETY: plain system calls.
-                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-                let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-                // SAFETY: ends the child without running the parent's exit handlers.
-                unsafe { libc::_exit(i32::from(done.is_err())) }
-            }
-            pid => Victim { pid, reaped: false },
+        // SAFETY: by the rule of this file `work` is made of operations on shared memory and system
+        // calls, and what it drops is the parent's alone or nobody's.
+        let child = unsafe { published::Victim::fork(work) }.unwrap();
+        Victim {
+            pid: child.pid().cast_signed(),
+            child: RefCell::new(child),
         }
     }
 
     pub fn signal(&self, signal: libc::c_int) {
-        // SAFETY: a child that was not reaped keeps its pid.
-        assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0);
+        self.child.borrow().signal(signal).unwrap();
+    }
+
+    /// Stops the child and waits until it stands still.
+    pub fn stop(&self) {
+        self.child.borrow_mut().stop().unwrap();
+    }
+
+    /// Whether the child has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.child.borrow_mut().try_join().unwrap().is_some()
     }
 
     /// Kills the child with SIGKILL and waits until it is gone.
-    pub fn kill(mut self) {
-        self.end();
+    pub fn kill(self) {
+        self.child.into_inner().kill();
     }
 
     /// Waits until the child has exited by itself.
-    pub fn join(mut self) {
-        let status = self.wait();
-        self.reaped = true;
-        assert_eq!(status, 0, "the child failed");
+    pub fn join(self) {
+        let status = self.child.into_inner().join().unwrap();
+        assert!(status.success(), "the child failed: {status}");
     }
 
-    /// One wait(2): a raw status.
+    /// One wait(2), for those who trace it: a raw status.
     pub fn wait(&self) -> libc::c_int {
-        let mut status = 0;
-        // SAFETY: waits for our own child.
-        let got = unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) };
-        assert_eq!(got, self.pid, "waitpid: {}", io::Error::last_os_error());
-        status
+        let status = self.child.borrow_mut().wait(0).unwrap();
+        status.expect("this wait waits")
     }
 
     /// The child ended under `wait`: there is nothing left to kill.
-    pub fn reaped(mut self) {
-        self.reaped = true;
-    }
-
-    fn end(&mut self) {
-        if !self.reaped {
-            self.reaped = true;
-            self.signal(libc::SIGKILL);
-            // A traced child may report a stop first, and any may have ended by itself.
-            while libc::WIFSTOPPED(self.wait()) {}
-        }
-    }
-}
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        self.end();
+    pub fn reaped(self) {
+        assert!(self.has_ended());
     }
 }
 

@@ -9,19 +9,24 @@ mod parts;
 mod report;
 mod run;
 
-use parts::{PARTS, Profile};
+use parts::{Extent, PARTS, Profile};
 use report::Report;
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask test [--release] [PART...]   everything that must hold before a change is merged
 cargo xtask models [--deep] [FILTER]     the loom models alone
+cargo xtask kill [--short] [CASE]         processes killed and stopped at each instruction
 cargo xtask --help                       this text
 
 test    runs all parts, or those named, goes on after a failure, and ends with a table and the line
         `N passed, N failed, N skipped`. --release builds tests and examples optimised.
 models  explores each model at preemption bound 2, with --deep at bound 3; FILTER is a file of
         loom-tests/tests or part of a test's name.
+kill    kills and stops a process at every instruction of each operation on shared memory, and at
+        random for a minute, and prints for each how often, and how often a survivor was stuck or
+        something lost, which must be never. CASE is part of a case's name. This takes minutes;
+        --short, which is what `test` does, takes some points of each in half a minute.
 
 Parts:
 ";
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
     match arguments.split_first() {
         Some((&"test", rest)) => test(rest),
         Some((&"models", rest)) => models(rest),
+        Some((&"kill", rest)) => kill(rest),
         Some((&("--help" | "-h" | "help"), [])) => {
             println!("{}", help());
             ExitCode::SUCCESS
@@ -72,6 +78,23 @@ fn models(arguments: &[&str]) -> ExitCode {
     }
     let mut report = Report::default();
     report.part("models", "loom models", || parts::models(bound, filter));
+    report.conclude()
+}
+
+fn kill(arguments: &[&str]) -> ExitCode {
+    let mut extent = Extent::Full;
+    let mut case = None;
+    for &argument in arguments {
+        match argument {
+            "--short" => extent = Extent::Short,
+            name if !name.starts_with('-') && case.is_none() => case = Some(name),
+            other => return misused(&format!("no option `{other}` (one CASE at most)")),
+        }
+    }
+    let mut report = Report::default();
+    report.part("kill", parts::KILL, || {
+        parts::kill(Profile::Release, extent, case)
+    });
     report.conclude()
 }
 

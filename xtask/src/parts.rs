@@ -8,6 +8,7 @@ use crate::report::Outcome;
 use crate::run::{cargo, cargo_in_loom_tests, check, has_component, root, tests};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Preemptions a model explores on each change, and in the long run.
 pub const BOUND: u32 = 2;
@@ -15,6 +16,17 @@ pub const DEEP_BOUND: u32 = 3;
 
 /// The integration test that runs programs which must not compile; a part of its own.
 const COMPILE_FAIL: &str = "compile_fail";
+
+/// The integration test that kills; a part of its own, too.
+const KILLS: &str = "kill";
+pub const KILL: &str = "processes killed and stopped at each instruction";
+
+/// How often it does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    Short,
+    Full,
+}
 
 /// How tests and examples are built. The models are always optimised: loom runs each of them
 /// thousands of times.
@@ -67,6 +79,11 @@ pub const PARTS: &[Part] = &[
         name: "integration",
         what: "tests through the public API",
         run: integration,
+    },
+    Part {
+        name: "kill",
+        what: KILL,
+        run: |profile| kill(profile, Extent::Short, None),
     },
     Part {
         name: "compile-fail",
@@ -131,12 +148,30 @@ fn integration(profile: Profile) -> Outcome {
     for member in ["", "benches", "xtask"] {
         targets.extend(targets_in(&root().join(member).join("tests")));
     }
-    targets.retain(|target| target != COMPILE_FAIL);
+    targets.retain(|target| target != COMPILE_FAIL && target != KILLS);
     let targets: Vec<&str> = targets
         .iter()
         .flat_map(|target| ["--test", target])
         .collect();
     cargo_test(profile, &targets)
+}
+
+/// Runs the cases whose names contain `case`. `tests/kill.rs` prints their table, and fails by them.
+pub fn kill(profile: Profile, extent: Extent, case: Option<&str>) -> Outcome {
+    let target = ["--test", KILLS];
+    let mut command = cargo_test_command(profile, &target);
+    command.env(
+        "LATCHWORK_KILL",
+        match extent {
+            Extent::Short => "short",
+            Extent::Full => "full",
+        },
+    );
+    if let Some(case) = case {
+        command.env("LATCHWORK_KILL_CASE", case);
+        command.args(["--", "instruction", "random"]);
+    }
+    tests(command).0
 }
 
 fn compile_fail(profile: Profile) -> Outcome {
@@ -156,12 +191,16 @@ fn doc_tests(profile: Profile) -> Outcome {
 }
 
 fn cargo_test(profile: Profile, targets: &[&str]) -> Outcome {
+    tests(cargo_test_command(profile, targets)).0
+}
+
+fn cargo_test_command(profile: Profile, targets: &[&str]) -> Command {
     let command = [
         &["test", "--workspace", "--no-fail-fast"][..],
         profile.flags(),
         targets,
     ];
-    tests(cargo(&command.concat())).0
+    cargo(&command.concat())
 }
 
 /// Explores the models that `filter` selects, all of them without one: those in the file of that

@@ -1,0 +1,93 @@
+//! The table of cases, one file a primitive.
+//!
+//! To add one: a file here with a [`Subject`](crate::case::Subject), which says what survivors do and what
+//! must be true, and `pub fn cases()` with a line for each operation:
+//!
+//! ```ignore
+//! Case::new("Gate::open", Opened::new, |s, begin| {
+//!     let ticket = s.gate.enter().unwrap(); // what the victim prepares
+//!     begin();                              // it is stepped, killed and stopped from here on
+//!     drop(ticket);
+//! })
+//! ```
+//!
+//! then `mod gate;` and `gate::cases()` below. An operation that waits for others gets what it waits for
+//! from `Subject::meanwhile`, or has a limit of a few milliseconds. What an operation drops is its own or a
+//! copy that does nothing in a forked child, as guards and handles of this crate are.
+//!
+//! A load for the random driver is a [`Load`](crate::storm::Load), in the same file, and a line in
+//! [`storms`].
+
+mod lock;
+mod object;
+mod roster;
+mod value;
+
+use crate::case::{Case, Found};
+use crate::storm::Storm;
+use latchwork::GaveUp;
+use latchwork::ipc::{Lock, LockError, LockGuard, ValueGuard};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+pub fn cases() -> Vec<Case> {
+    let all = [
+        lock::cases(),
+        value::cases(),
+        object::cases(),
+        roster::cases(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+pub fn storms() -> Vec<Storm> {
+    vec![value::storm()]
+}
+
+/// What survivors allow a lock that no living process holds.
+const SOON: Duration = Duration::from_secs(2);
+
+static BYSTANDER: LazyLock<Lock> = LazyLock::new(|| Lock::new().unwrap());
+
+/// Gives this process its place in the roster.
+pub fn be_listed() {
+    drop(BYSTANDER.try_lock());
+}
+
+/// A guard that can be vouched for.
+trait Guard {
+    fn vouch(&mut self);
+}
+
+impl Guard for LockGuard<'_> {
+    fn vouch(&mut self) {
+        self.mark_consistent();
+    }
+}
+
+impl<T: bytemuck::Pod> Guard for ValueGuard<'_, T> {
+    fn vouch(&mut self) {
+        self.mark_consistent();
+    }
+}
+
+/// Takes over what a dead victim may have held; whatever else is the matter is lost.
+fn inherit<G: Guard>(outcome: Result<G, LockError<G>>) -> Result<(G, Found), String> {
+    match outcome {
+        Ok(guard) => Ok((guard, Found::Free)),
+        Err(LockError::OwnerDied(mut guard)) => {
+            guard.vouch();
+            Ok((guard, Found::Held))
+        }
+        Err(other) => Err(format!("survivors get \"{other}\"")),
+    }
+}
+
+/// Free, or held by somebody who lives: nothing else may a lock be while its user is stopped.
+fn free_or_held<G>(outcome: Result<G, LockError<G>>) -> Result<(), String> {
+    match outcome {
+        Ok(_) | Err(LockError::GaveUp(GaveUp::TimedOut)) => Ok(()),
+        Err(LockError::OwnerDied(_)) => Err("taken from a stopped owner".to_owned()),
+        Err(other) => Err(format!("beside a stopped one there is \"{other}\"")),
+    }
+}
