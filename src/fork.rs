@@ -33,14 +33,16 @@ const NOTHING: Part = Part {
 };
 
 #[cfg(all(unix, not(loom)))]
-static PARTS: [Part; 14] = {
+static PARTS: &[Part] = {
     use crate::executor::global;
     use crate::exit;
     use crate::platform::{DIRECTORY, std_passage};
+    #[cfg(all(feature = "process", target_os = "linux"))]
+    use crate::shm::sleepers;
     use crate::thread::{local, panic_hook, registry, spawn_hook};
     use crate::wait::time::machine;
     use crate::wait::{deadlock, lot, report};
-    [
+    &[
         // Held while a thread is started, which goes through the next.
         Part {
             hold: machine::fork::hold_start,
@@ -113,6 +115,13 @@ static PARTS: [Part; 14] = {
             let_go: global::fork::let_go,
             forget_others: |_| global::fork::forget_parents(),
             ..NOTHING
+        },
+        #[cfg(all(feature = "process", target_os = "linux"))]
+        Part {
+            hold: sleepers::fork::hold,
+            let_go: sleepers::fork::let_go,
+            forget_others: sleepers::fork::forget_others,
+            tell: sleepers::fork::tell,
         },
         Part {
             hold: report::fork::hold,

@@ -2,9 +2,10 @@
 
 use super::{Feed, scribble};
 use crate::GaveUp;
-use crate::shm::arena::Arena;
+use crate::shm::arena::{Arena, Request};
 use crate::shm::roster::Roster;
-use crate::shm::word::{Liveness, Owner, Patience, Verdict};
+use crate::shm::wait::Patience;
+use crate::shm::word::{Liveness, Owner, Verdict};
 use std::time::Duration;
 
 /// A roster that knows by the name alone who lives.
@@ -61,14 +62,16 @@ pub fn arena(data: &[u8]) {
             }
             2 | 3 if searches < 16 => {
                 searches += 1;
-                // What is copied into a block is in memory already, so it is at most this long.
-                let len = feed.number() as usize & isize::MAX.cast_unsigned();
+                // As much as may be made real and written to again and again.
+                let len = feed.number() as usize % (1 << 20);
                 let align = 1 << (feed.u8() % 8);
-                if let Ok(block) = arena.allocate(me, &ByName, len, align) {
-                    let (payload, size) = arena.payload(block.index).expect("just allocated");
-                    assert!(size >= len && payload.addr().get().is_multiple_of(align.min(32)));
-                    // SAFETY: as many bytes of the block as it says it has; they are ours.
-                    unsafe { payload.as_ptr().write_bytes(0xA5, size) };
+                let request = Request::new(len, align);
+                if let Ok(block) = arena.allocate(me, &ByName, request) {
+                    let payload = arena.payload(block.index, block.generation, request);
+                    let payload = payload.expect("just allocated");
+                    assert!(payload.addr().get().is_multiple_of(align.min(32)));
+                    // SAFETY: as many bytes of the block as were asked for; they are ours.
+                    unsafe { payload.as_ptr().write_bytes(0xA5, len) };
                     arena
                         .block(block.index)
                         .expect("just allocated")
@@ -79,15 +82,17 @@ pub fn arena(data: &[u8]) {
             }
             4 => {
                 if let Some(block) = fresh.pop() {
-                    arena.free(block.index, block.generation, me);
+                    arena.free(block.index, block.generation, me, &ByName);
                 }
             }
-            5 => arena.free(feed.number() as u32, feed.number() as u32, me),
+            5 => arena.free(feed.number() as u32, feed.number() as u32, me, &ByName),
             _ => {
                 let index = feed.number() as u32;
-                if let Ok((payload, size)) = arena.payload(index) {
+                let request = Request::new(1 + feed.number() as usize % 100, 1);
+                let generation = arena.block(index).map_or(0, |block| block.generation());
+                if let Ok(payload) = arena.payload(index, generation, request) {
                     // SAFETY: the arena says that this is in it.
-                    unsafe { payload.add(size - 1).write_volatile(1) };
+                    unsafe { payload.write_volatile(1) };
                 }
                 if let Some(block) = arena.block(index) {
                     let _ = (block.generation(), block.len(), block.word.state());

@@ -69,8 +69,8 @@ pub struct Array<T: Pod> {
 /// It may be sent to and dropped by another thread of the process, if `T` may.
 #[must_use = "the array is unlocked when the guard is dropped"]
 pub struct ArrayGuard<'a, T: Pod> {
-    held: Held<'a>,
-    len: usize,
+    pub(super) held: Held<'a>,
+    pub(super) len: usize,
     _elements: PhantomData<&'a mut [T]>,
 }
 
@@ -211,7 +211,10 @@ impl<T: Pod> Array<T> {
     #[inline]
     #[doc(alias = "get_lock")]
     pub fn lock(&self) -> Attempt<'_, T> {
-        self.lock_within(Limit::none())
+        match self.handle.grab() {
+            Some(held) => Ok(self.guard(held)),
+            None => self.lock_slow(Limit::none()),
+        }
     }
 
     /// Locks the elements if nobody alive has them locked, and returns `None` otherwise. Never waits.
@@ -221,6 +224,14 @@ impl<T: Pod> Array<T> {
     /// As for [`lock`](Array::lock).
     #[inline]
     pub fn try_lock(&self) -> Result<Option<ArrayGuard<'_, T>>, LockError<ArrayGuard<'_, T>>> {
+        match self.handle.grab() {
+            Some(held) => Ok(Some(self.guard(held))),
+            None => self.try_lock_slow(),
+        }
+    }
+
+    #[cold]
+    fn try_lock_slow(&self) -> Result<Option<ArrayGuard<'_, T>>, LockError<ArrayGuard<'_, T>>> {
         match self.handle.try_lock()? {
             Some(held) => self.granted(held).map(Some),
             None => Ok(None),
@@ -235,7 +246,15 @@ impl<T: Pod> Array<T> {
     /// [`GaveUp`](LockError::GaveUp) when the limit is reached, else as for [`lock`](Array::lock).
     #[inline]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, T> {
-        self.granted(self.handle.lock(limit.into())?)
+        match self.handle.grab() {
+            Some(held) => Ok(self.guard(held)),
+            None => self.lock_slow(limit.into()),
+        }
+    }
+
+    #[cold]
+    fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_, T> {
+        self.granted(self.handle.lock(limit)?)
     }
 
     /// Who has the elements locked, if anybody alive does. The answer may be outdated when it arrives.
@@ -249,18 +268,12 @@ impl<T: Pod> Array<T> {
     }
 
     #[inline]
+    fn guard<'a>(&self, held: Held<'a>) -> ArrayGuard<'a, T> {
+        ArrayGuard::of(held, self.len)
+    }
+
     fn granted<'a>(&self, held: Held<'a>) -> Attempt<'a, T> {
-        let consistent = held.is_consistent();
-        let guard = ArrayGuard {
-            held,
-            len: self.len,
-            _elements: PhantomData,
-        };
-        if consistent {
-            Ok(guard)
-        } else {
-            Err(LockError::OwnerDied(guard))
-        }
+        ArrayGuard::granted(held, self.len)
     }
 }
 
@@ -282,6 +295,27 @@ pub(super) fn bytes<T: Pod>(len: usize) -> io::Result<usize> {
                 "more elements than there can be memory for",
             )
         })
+}
+
+impl<'a, T: Pod> ArrayGuard<'a, T> {
+    #[inline]
+    fn of(held: Held<'a>, len: usize) -> ArrayGuard<'a, T> {
+        ArrayGuard {
+            held,
+            len,
+            _elements: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(super) fn granted(held: Held<'a>, len: usize) -> Attempt<'a, T> {
+        let guard = ArrayGuard::of(held, len);
+        if guard.is_consistent() {
+            Ok(guard)
+        } else {
+            Err(LockError::OwnerDied(guard))
+        }
+    }
 }
 
 impl<T: Pod> ArrayGuard<'_, T> {

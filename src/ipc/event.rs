@@ -2,7 +2,8 @@
 
 use super::AccessError;
 use crate::Limit;
-use crate::shm::monitor::Home;
+use crate::shm::arena::Request;
+use crate::shm::handle::Handle;
 use crate::shm::object::{Object, Shared};
 use crate::shm::protocol::event::Flag;
 use crate::shm::{Tree, tree};
@@ -58,6 +59,18 @@ impl Event {
         Object::new(tree, |_| {}).map(Event)
     }
 
+    pub(super) fn from_handle(handle: Handle) -> Event {
+        Event(Object::from_handle(handle))
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        self.0.handle()
+    }
+
+    pub(super) fn request() -> Request {
+        Request::new(size_of::<Flag>(), align_of::<Flag>())
+    }
+
     /// Is the flag up? The answer may be outdated when it arrives.
     ///
     /// # Errors
@@ -65,12 +78,7 @@ impl Event {
     /// [`Gone`](AccessError::Gone) if the process that made the event has dropped it.
     #[doc(alias = "isSet")]
     pub fn is_set(&self) -> Result<bool, AccessError> {
-        let is_up = self.0.state().is_up();
-        // Afterwards: what was read was this event's.
-        if !self.0.is_current() {
-            return Err(AccessError::Gone);
-        }
-        Ok(is_up)
+        Ok(self.0.hint(Flag::is_up)?)
     }
 
     /// Puts the flag up and releases everybody who waits. Returns whether it was down.
@@ -122,6 +130,19 @@ impl Event {
             return Ok(());
         }
         Ok(self.0.wait(Flag::wait(&self.0), limit.into())?)
+    }
+
+    /// As [`wait`](Event::wait), for any runtime. It waits from the first poll on. Dropping the future gives
+    /// up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`set`](Event::set).
+    pub async fn wait_async(&self) -> Result<(), AccessError> {
+        if self.is_set()? {
+            return Ok(());
+        }
+        Ok(self.0.wait_async(Flag::wait(&self.0)).await?)
     }
 }
 

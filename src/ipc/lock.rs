@@ -53,7 +53,7 @@ pub struct Lock(Handle);
 ///
 /// It may be sent to and dropped by another thread of the process.
 #[must_use = "the lock is unlocked when the guard is dropped"]
-pub struct LockGuard<'a>(Held<'a>);
+pub struct LockGuard<'a>(pub(super) Held<'a>);
 
 type Attempt<'a> = Result<LockGuard<'a>, LockError<LockGuard<'a>>>;
 
@@ -66,6 +66,10 @@ impl Lock {
     /// another process, and what the system says if shared memory cannot be had.
     pub fn new() -> io::Result<Lock> {
         Handle::holding(tree()?, &[], 1).map(Lock)
+    }
+
+    pub(super) fn from_handle(handle: Handle) -> Lock {
+        Lock(handle)
     }
 
     /// Locks, waiting as long as it takes.
@@ -139,7 +143,7 @@ impl Lock {
 }
 
 #[inline]
-fn granted(held: Held<'_>) -> Attempt<'_> {
+pub(super) fn granted(held: Held<'_>) -> Attempt<'_> {
     if held.is_consistent() {
         Ok(LockGuard(held))
     } else {

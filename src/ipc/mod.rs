@@ -38,6 +38,8 @@
 //! memory that no program of this layout can have written is [`LockError::Corrupt`].
 
 mod array;
+mod barrier;
+mod condition;
 mod element_error;
 mod error;
 mod event;
@@ -56,11 +58,14 @@ mod shaped;
 mod shared;
 mod shared_bytes;
 mod shared_slice;
+mod space;
 mod synchronized;
 mod value;
 
 pub use crate::shm::holder::Holder;
 pub use array::{Array, ArrayGuard};
+pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
+pub use condition::{Condition, ConditionGuard, TaskGuard};
 pub use element_error::ElementError;
 pub use error::{AccessError, LockError};
 pub use event::Event;
@@ -75,5 +80,6 @@ pub use semaphore::{AcquireError, BoundedSemaphore, Permit, ReleaseError, Semaph
 pub use shared::Shared;
 pub use shared_bytes::SharedBytes;
 pub use shared_slice::{Misfit, OutOfBounds, SharedIter, SharedSlice};
+pub use space::Space;
 pub use synchronized::{Synchronized, SynchronizedGuard};
 pub use value::{Value, ValueGuard};

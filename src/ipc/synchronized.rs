@@ -46,8 +46,8 @@ pub struct Synchronized<R> {
 /// The object while its lock is held. Unlocks it when dropped.
 #[must_use = "the lock is unlocked when the guard is dropped"]
 pub struct SynchronizedGuard<'a, R> {
-    object: &'a R,
-    held: LockGuard<'a>,
+    pub(super) object: &'a R,
+    pub(super) held: LockGuard<'a>,
 }
 
 type Attempt<'a, R> = Result<SynchronizedGuard<'a, R>, LockError<SynchronizedGuard<'a, R>>>;

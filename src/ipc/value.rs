@@ -15,8 +15,8 @@ use std::ops::{Deref, DerefMut};
 /// A value that the processes of a tree share, under a lock of its own.
 ///
 /// `T` is plain data: any number, array of numbers, or `#[repr(C)]` struct of such that derives
-/// [`bytemuck::Pod`], at most 256 KiB big and aligned to at most 64 bytes (32 for values of up to
-/// 32 bytes, which share a cache line with their lock). No pointers and no padding: a bit pattern that
+/// [`bytemuck::Pod`], aligned to at most 64 bytes (32 for values of up to 32 bytes, which share a cache
+/// line with their lock). No pointers and no padding: a bit pattern that
 /// another process wrote must be a `T` whatever it is. The compiler refuses anything else.
 ///
 /// Each operation locks, does its work and unlocks; [`update`](Value::update) is what makes "read,
@@ -91,7 +91,7 @@ pub struct Value<T: Pod> {
 /// It may be sent to and dropped by another thread of the process, if `T` may.
 #[must_use = "the value is unlocked when the guard is dropped"]
 pub struct ValueGuard<'a, T: Pod> {
-    held: Held<'a>,
+    pub(super) held: Held<'a>,
     _value: PhantomData<&'a mut T>,
 }
 
@@ -118,7 +118,7 @@ impl<T: Pod> Value<T> {
         Handle::zeroed(tree()?, size_of::<T>(), align_of::<T>()).map(Value::from_handle)
     }
 
-    fn from_handle(handle: Handle) -> Value<T> {
+    pub(super) fn from_handle(handle: Handle) -> Value<T> {
         Value {
             handle,
             _value: PhantomData,
@@ -275,7 +275,7 @@ impl<T: Integer> Value<T> {
 }
 
 #[inline]
-fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
+pub(super) fn granted<T: Pod>(held: Held<'_>) -> Attempt<'_, T> {
     let guard = ValueGuard::<T>::of(held);
     if guard.is_consistent() {
         Ok(guard)

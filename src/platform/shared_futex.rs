@@ -10,9 +10,23 @@
 //! loom would find everybody asleep.
 
 #[cfg(loom)]
-pub(crate) use modelled::{deaths, somebody_died, wait, wake};
+pub(crate) use modelled::{deaths, now, ring, somebody_died, wait, wait_for_any, wake, width};
 #[cfg(not(loom))]
 pub(crate) use native::{wait, wake};
+#[cfg(not(loom))]
+pub(crate) use several::{now, ring, wait_for_any, width};
+
+use crate::platform::atomic::AtomicU32;
+
+#[cfg(not(loom))]
+mod several;
+
+/// A word, and what it has to hold for a sleep on it to go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited<'a> {
+    pub(crate) word: &'a AtomicU32,
+    pub(crate) expected: u32,
+}
 
 /// Why a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +89,14 @@ mod native {
 
 #[cfg(loom)]
 mod modelled {
-    use super::Ended;
+    use super::{Awaited, Ended};
     use crate::platform::atomic::{AtomicU32, Ordering};
     use loom::sync::{Mutex, Notify};
     use std::cell::Cell;
-    use std::sync::Arc;
-    use std::time::Duration;
+    use std::sync::{Arc, OnceLock};
+    use std::time::{Duration, Instant};
 
+    /// One word that a thread sleeps on. Who sleeps on several has several.
     struct Sleeper {
         address: usize,
         expected: u32,
@@ -93,15 +108,19 @@ mod modelled {
     struct Registry {
         sleepers: Vec<Arc<Sleeper>>,
         deaths: usize,
+        /// How many sleeps on several words have come to the end of their time.
+        ticks: u32,
     }
 
     loom::lazy_static! {
-        static ref REGISTRY: Mutex<Registry> = Mutex::new(Registry { sleepers: Vec::new(), deaths: 0 });
+        static ref REGISTRY: Mutex<Registry> = Mutex::new(Registry { sleepers: Vec::new(), deaths: 0, ticks: 0 });
     }
 
     loom::thread_local! {
         /// After how many deaths, and asleep on which value, a slice of this thread last ended.
         static LAST_END: Cell<(usize, u32)> = Cell::new((0, 0));
+        /// The same for the sleeps on several words.
+        static LAST_END_OF_SEVERAL: Cell<(usize, u64)> = Cell::new((0, 0));
         /// One for each thread, not for each sleep: loom wakes each of them spuriously once, and
         /// spurious wake-ups without end would be models without end.
         static BED: Arc<Notify> = Arc::new(Notify::new());
@@ -150,12 +169,13 @@ mod modelled {
             registry.sleepers.retain(|sleeper| {
                 let is_called = woken.len() < n as usize && sleeper.address == address;
                 if is_called {
+                    *sleeper.ended.lock().unwrap() = Some(Ended::Woken);
                     woken.push(sleeper.clone());
                 }
                 !is_called
             });
         }
-        woken.iter().for_each(|sleeper| end(sleeper, Ended::Woken));
+        woken.iter().for_each(|sleeper| sleeper.notify.notify());
         woken.len() as u32
     }
 
@@ -164,20 +184,89 @@ mod modelled {
         let asleep = {
             let mut registry = REGISTRY.lock().unwrap();
             registry.deaths += 1;
-            std::mem::take(&mut registry.sleepers)
+            let asleep = std::mem::take(&mut registry.sleepers);
+            for sleeper in &asleep {
+                *sleeper.ended.lock().unwrap() = Some(Ended::Expired);
+            }
+            asleep
         };
-        for sleeper in asleep {
-            end(&sleeper, Ended::Expired);
+        asleep.iter().for_each(|sleeper| sleeper.notify.notify());
+    }
+
+    /// As many as a model has.
+    pub(crate) fn width() -> usize {
+        usize::MAX
+    }
+
+    /// As the kernel does it: each word is queued by itself, so that several may be woken before the
+    /// sleeper is up, which hears of the last of them.
+    pub(crate) fn wait_for_any(
+        doorbell: Awaited<'_>,
+        words: &[Awaited<'_>],
+        timeout: Option<Duration>,
+    ) -> Option<usize> {
+        let all = || std::iter::once(doorbell).chain(words.iter().copied());
+        let queued: Vec<_> = {
+            let mut registry = REGISTRY.lock().unwrap();
+            if all().any(|awaited| awaited.word.load(Ordering::Relaxed) != awaited.expected) {
+                return None;
+            }
+            // As in `wait`; the bell's count tells nothing of what others do.
+            let values = words.iter().map(|awaited| awaited.expected);
+            let values = values.fold(1, |all, value| (all ^ u64::from(value)) * 0x0100_0000_01b3);
+            let end = (registry.deaths, values);
+            if timeout.is_some()
+                && registry.deaths != 0
+                && LAST_END_OF_SEVERAL.with(|last| last.replace(end)) != end
+            {
+                registry.ticks += 1;
+                return None;
+            }
+            let queued = all().map(|awaited| {
+                Arc::new(Sleeper {
+                    address: std::ptr::from_ref(awaited.word).addr(),
+                    expected: awaited.expected,
+                    ended: std::sync::Mutex::new(None),
+                    notify: BED.with(Arc::clone),
+                })
+            });
+            let queued: Vec<_> = queued.collect();
+            registry.sleepers.extend(queued.iter().cloned());
+            queued
+        };
+        queued[0].notify.wait();
+        let mut registry = REGISTRY.lock().unwrap();
+        let is_ours = |other: &Arc<Sleeper>| queued.iter().any(|ours| Arc::ptr_eq(ours, other));
+        registry.sleepers.retain(|other| !is_ours(other));
+        let how = |sleeper: &Arc<Sleeper>| *sleeper.ended.lock().unwrap();
+        let last = queued
+            .iter()
+            .rposition(|sleeper| how(sleeper) == Some(Ended::Woken));
+        if last.is_none()
+            && queued
+                .iter()
+                .any(|sleeper| how(sleeper) == Some(Ended::Expired))
+        {
+            registry.ticks += 1;
         }
+        last.and_then(|last| last.checked_sub(1))
+    }
+
+    /// Ends the sleep of whoever sleeps on this doorbell.
+    pub(crate) fn ring(doorbell: &AtomicU32) {
+        wake(doorbell, 1);
+    }
+
+    /// The time of those who sleep on several words: it passes in steps, with their sleeps, and each
+    /// step is longer than any slice.
+    pub(crate) fn now() -> Instant {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        let ticks = REGISTRY.lock().unwrap().ticks;
+        *BEGAN.get_or_init(Instant::now) + Duration::from_secs(3600) * ticks
     }
 
     /// How often time has passed for everybody.
     pub(crate) fn deaths() -> u64 {
         REGISTRY.lock().unwrap().deaths as u64
-    }
-
-    fn end(sleeper: &Sleeper, how: Ended) {
-        *sleeper.ended.lock().unwrap() = Some(how);
-        sleeper.notify.notify();
     }
 }

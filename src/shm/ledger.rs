@@ -95,6 +95,16 @@ impl Ledger {
         self.words().map(|word| u64::from(unpack(word).1)).sum()
     }
 
+    /// Is there anything to [bury](Ledger::bury)? For who has to do something else first.
+    pub(crate) fn has_dead(&self, roster: &impl Liveness) -> bool {
+        let mut entries = (0..)
+            .zip(self.words())
+            .map(|(slot, word)| (slot, unpack(word)));
+        entries.any(|(slot, (name, count))| {
+            count != 0 && verdict(slot, name, roster) != Verdict::Alive
+        })
+    }
+
     /// Erases the entries of the dead and returns how much they had. Of several who do so at once,
     /// each entry is erased, and counted, by one.
     ///

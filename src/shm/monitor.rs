@@ -67,6 +67,7 @@ pub(crate) enum Turn<'h, T> {
     Done(T),
     /// Nothing to be had until the sequence has advanced.
     Sleep(&'h Sequence),
+    Refused(Refusal),
 }
 
 /// Goes in, however long that takes.
@@ -215,6 +216,7 @@ where
         };
         match (self.turn)(&mut inside, look) {
             Turn::Done(output) => Step::Done(Ok(output)),
+            Turn::Refused(refusal) => Step::Done(Err(refusal)),
             Turn::Sleep(sequence) => sequence.sleep(look.announce),
         }
     }

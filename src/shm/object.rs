@@ -10,6 +10,7 @@ use super::monitor::{self, Home, Inside, State};
 use super::refusal::Refusal;
 use super::roster::Roster;
 use super::wait::Operation;
+use super::waiting::Waiting;
 use super::word::{Owner, Word};
 use crate::Limit;
 use serde::{Deserializer, Serializer};
@@ -42,7 +43,8 @@ impl<S: Shared> Object<S> {
         Ok(Object::from_handle(handle))
     }
 
-    fn from_handle(handle: Handle) -> Object<S> {
+    /// `handle` has room for an `S`.
+    pub(crate) fn from_handle(handle: Handle) -> Object<S> {
         Object {
             handle,
             _state: PhantomData,
@@ -61,6 +63,22 @@ impl<S: Shared> Object<S> {
         limit: Limit<'_>,
     ) -> Result<T, Refusal> {
         monitor::wait(operation, &mut Slices(limit))
+    }
+
+    /// As [`wait`](Object::wait), without blocking a thread.
+    pub(crate) fn wait_async<'h, T>(
+        &'h self,
+        operation: impl Operation<'h, Output = Result<T, Refusal>>,
+    ) -> impl Future<Output = Result<T, Refusal>> {
+        // SAFETY: an operation of this object sleeps on words of its block, in the arena, which stays mapped.
+        unsafe { Waiting::new(operation) }
+    }
+
+    /// What `look` reads of the state without being inside: a hint.
+    pub(crate) fn hint<T>(&self, look: impl FnOnce(&S) -> T) -> Result<T, Refusal> {
+        self.handle()
+            .peek(|_| look(self.state()))
+            .ok_or(Refusal::Gone)
     }
 
     pub(crate) fn handle(&self) -> &Handle {

@@ -80,6 +80,15 @@ pub(crate) trait Operation<'w> {
     fn attempt(&mut self, look: Look) -> Step<'w, Self::Output>;
 }
 
+/// Waited for by one who keeps it afterwards.
+impl<'w, O: Operation<'w>> Operation<'w> for &mut O {
+    type Output = O::Output;
+
+    fn attempt(&mut self, look: Look) -> Step<'w, Self::Output> {
+        (**self).attempt(look)
+    }
+}
+
 /// How long a caller is willing to wait, asked before each sleep.
 pub(crate) trait Patience {
     /// The length of the next sleep, at most `longest`, or why there is none.

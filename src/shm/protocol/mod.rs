@@ -2,7 +2,8 @@
 //!
 //! One file a primitive: its state, the turns of its operations, and what a death means for it.
 //! Nothing here knows where the state lies, so the loom models run the same code.
-
+pub(crate) mod barrier;
+pub(crate) mod condition;
 pub(crate) mod event;
 pub(crate) mod rlock;
 pub(crate) mod rwlock;

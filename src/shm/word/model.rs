@@ -53,7 +53,7 @@ impl Tree {
         self.outcome(self.word.try_lock(Tree::name(who), self))
     }
 
-    fn outcome(&self, result: Result<Option<Taken>, Refused>) -> Outcome {
+    pub(crate) fn outcome(&self, result: Result<Option<Taken>, Refused>) -> Outcome {
         match result {
             Ok(Some(Taken::Consistent)) => Outcome::Consistent,
             Ok(Some(Taken::OwnerDied)) => Outcome::OwnerDied,
