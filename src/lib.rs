@@ -150,6 +150,9 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-python.md")]
 struct ComingFromPython;
+#[cfg(all(doctest, feature = "process"))]
+#[doc = include_str!("../docs/coming-from-multiprocessing.md")]
+struct ComingFromMultiprocessing;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/which-queue.md")]
 struct WhichQueue;

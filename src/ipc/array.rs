@@ -252,6 +252,21 @@ impl<T: Pod> Array<T> {
         }
     }
 
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Array::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Array::lock).
+    pub async fn lock_async(&self) -> Attempt<'_, T> {
+        match self.handle.grab() {
+            Some(held) => Ok(self.guard(held)),
+            None => self.granted(self.handle.lock_async().await?),
+        }
+    }
+
     #[cold]
     fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_, T> {
         self.granted(self.handle.lock(limit)?)

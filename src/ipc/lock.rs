@@ -125,6 +125,21 @@ impl Lock {
         }
     }
 
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Lock::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Lock::lock).
+    pub async fn lock_async(&self) -> Attempt<'_> {
+        match self.0.grab() {
+            Some(held) => Ok(LockGuard(held)),
+            None => granted(self.0.lock_async().await?),
+        }
+    }
+
     #[cold]
     fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_> {
         granted(self.0.lock(limit)?)
