@@ -12,7 +12,6 @@ use crate::Limit;
 use crate::shm::ledger::Corrupt;
 use crate::shm::monitor::{Home, poll};
 use crate::shm::protocol::rwlock::{Access, Admitted, Occupied};
-use crate::shm::refusal::Refusal;
 use crate::shm::word::Owner;
 use crate::shm::{Tree, tree};
 use bytemuck::Pod;
@@ -246,7 +245,7 @@ impl<T: Pod> RwLock<T> {
     /// [`Gone`](AccessError::Gone) if the process that made the lock has dropped it.
     #[doc(alias = "locked")]
     pub fn is_locked(&self) -> Result<bool, AccessError> {
-        Ok(self.occupied()? != Occupied::Free)
+        Ok(self.room.occupied()? != Occupied::Free)
     }
 
     /// Does anybody write?
@@ -256,7 +255,7 @@ impl<T: Pod> RwLock<T> {
     /// As for [`is_locked`](RwLock::is_locked).
     #[doc(alias = "is_locked_exclusive")]
     pub fn is_write_locked(&self) -> Result<bool, AccessError> {
-        Ok(matches!(self.occupied()?, Occupied::Written { .. }))
+        Ok(matches!(self.room.occupied()?, Occupied::Written { .. }))
     }
 
     /// How many guards of readers there are.
@@ -265,19 +264,10 @@ impl<T: Pod> RwLock<T> {
     ///
     /// As for [`is_locked`](RwLock::is_locked).
     pub fn reader_count(&self) -> Result<u32, AccessError> {
-        Ok(match self.occupied()? {
+        Ok(match self.room.occupied()? {
             Occupied::Read { guards } => guards,
             _ => 0,
         })
-    }
-
-    fn occupied(&self) -> Result<Occupied, Refusal> {
-        let occupied = self.room.state().occupied();
-        // Afterwards: what was read was this lock's.
-        if !self.room.is_current() {
-            return Err(Refusal::Gone);
-        }
-        Ok(occupied)
     }
 }
 
@@ -299,7 +289,7 @@ impl<T: Pod> Clone for RwLock<T> {
 /// Says who is inside, and does not show the value: a `Debug` that waits would be no help.
 impl<T: Pod> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.occupied() {
+        match self.room.occupied() {
             Err(_) => f.write_str("RwLock(gone)"),
             Ok(Occupied::Free) => f.write_str("RwLock(free)"),
             Ok(Occupied::Read { guards }) => write!(f, "RwLock({guards} reading)"),

@@ -10,7 +10,7 @@ use crate::shm::arena::Request;
 use crate::shm::handle::{Handle, Slices};
 use crate::shm::ledger::Ledger;
 use crate::shm::monitor::{self, Home, Inside};
-use crate::shm::protocol::rwlock::Access;
+use crate::shm::protocol::rwlock::{Access, Occupied};
 use crate::shm::refusal::Refusal;
 use crate::shm::roster::Roster;
 use crate::shm::wait::Operation;
@@ -58,6 +58,12 @@ impl Room {
         place_of(self.0.payload())
     }
 
+    /// Who is inside; a hint.
+    pub(super) fn occupied(&self) -> Result<Occupied, Refusal> {
+        let look = |payload| state_of(payload).occupied();
+        self.0.peek(look).ok_or(Refusal::Gone)
+    }
+
     pub(super) fn enter(&self) -> Result<Inside<'_, Room>, Refusal> {
         monitor::enter(self)
     }
@@ -96,9 +102,7 @@ impl Home for Room {
     }
 
     fn state(&self) -> &Access {
-        // SAFETY: the layout begins with it, in memory that is never unmapped. It is made of atomics,
-        // so any bytes are one, whoever writes them.
-        unsafe { base_of(self.0.payload()).cast().as_ref() }
+        state_of(self.0.payload())
     }
 
     fn roster(&self) -> &Roster {
@@ -118,6 +122,12 @@ impl Home for Room {
 fn base_of(payload: NonNull<u8>) -> NonNull<u8> {
     // SAFETY: a pinned block's ledger lies right before what was asked for.
     unsafe { payload.byte_sub(size_of::<Ledger>()) }
+}
+
+fn state_of<'p>(payload: NonNull<u8>) -> &'p Access {
+    // SAFETY: the layout begins with it, in memory that is never unmapped. It is made of atomics, so any
+    // bytes are one, whoever writes them.
+    unsafe { base_of(payload).cast().as_ref() }
 }
 
 fn place_of<T>(payload: NonNull<u8>) -> NonNull<T> {

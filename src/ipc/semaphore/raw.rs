@@ -60,7 +60,7 @@ impl RawSemaphore {
     }
 
     pub(super) fn capacity(&self) -> Result<u32, Refusal> {
-        self.current(self.0.state().capacity())
+        self.peek(Permits::capacity)
     }
 
     pub(super) fn release(&self, n: u32) -> Result<(), ReleaseError> {
@@ -74,13 +74,10 @@ impl RawSemaphore {
         Permits::available(self.0.enter()?).map_err(|Corrupt| AccessError::Corrupt)
     }
 
-    /// What was read without the lock, if it was this semaphore's.
-    fn current<T>(&self, read: T) -> Result<T, Refusal> {
-        if self.0.is_current() {
-            Ok(read)
-        } else {
-            Err(Refusal::Gone)
-        }
+    /// Looks without the lock.
+    fn peek<R>(&self, look: impl FnOnce(&Permits) -> R) -> Result<R, Refusal> {
+        let looked = self.0.handle().peek(|_| look(self.0.state()));
+        looked.ok_or(Refusal::Gone)
     }
 
     pub(super) fn serialize<R: Serializer>(&self, serializer: R) -> Result<R::Ok, R::Error> {
@@ -94,7 +91,7 @@ impl RawSemaphore {
     }
 
     pub(super) fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.current(self.0.state().hint()) {
+        match self.peek(Permits::hint) {
             Ok((available, total)) => f
                 .debug_struct(name)
                 .field("available", &available)
