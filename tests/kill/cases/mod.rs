@@ -18,6 +18,9 @@
 //! A load for the random driver is a [`Load`](crate::storm::Load), in the same file, and a line in
 //! [`storms`].
 
+mod barrier;
+mod condition;
+mod event;
 mod lock;
 mod object;
 mod roster;
@@ -27,8 +30,10 @@ use crate::case::{Case, Found};
 use crate::storm::Storm;
 use latchwork::GaveUp;
 use latchwork::ipc::{Lock, LockError, LockGuard, ValueGuard};
+use std::pin::Pin;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     let all = [
@@ -36,6 +41,9 @@ pub fn cases() -> Vec<Case> {
         value::cases(),
         object::cases(),
         roster::cases(),
+        event::cases(),
+        condition::cases(),
+        barrier::cases(),
     ];
     all.into_iter().flatten().collect()
 }
@@ -80,6 +88,21 @@ fn inherit<G: Guard>(outcome: Result<G, LockError<G>>) -> Result<(G, Found), Str
             Ok((guard, Found::Held))
         }
         Err(other) => Err(format!("survivors get \"{other}\"")),
+    }
+}
+
+/// What a future of the parent comes to, if it does so in time.
+fn comes_to<F: Future + ?Sized>(mut future: Pin<&mut F>, limit: Duration) -> Option<F::Output> {
+    let began = Instant::now();
+    loop {
+        let context = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Some(output);
+        }
+        if began.elapsed() >= limit {
+            return None;
+        }
+        std::thread::sleep(Duration::from_micros(50));
     }
 }
 
