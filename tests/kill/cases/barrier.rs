@@ -1,6 +1,6 @@
 //! `ipc::Barrier`: arriving first, in vain and last; abort and reset.
 
-use super::{SOON, comes_to};
+use super::{SOON, at_length, comes_to};
 use crate::case::{Case, End, Found, Subject};
 use latchwork::ipc::{Barrier, BarrierError, BarrierWait, BrokenBarrier};
 use std::pin::Pin;
@@ -10,7 +10,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
-    vec![
+    let short = vec![Case::new("Barrier::abort", Awaited::new, |s, begin| {
+        begin();
+        s.pair.barrier.abort().unwrap();
+    })];
+    let long = vec![
         Case::new("Barrier::wait, arriving first", Met::new, |s, begin| {
             begin();
             let barrier = s.pair.barrier;
@@ -25,15 +29,12 @@ pub fn cases() -> Vec<Case> {
             begin();
             assert!(s.pair.barrier.wait().unwrap().is_leader());
         }),
-        Case::new("Barrier::abort", Awaited::new, |s, begin| {
-            begin();
-            s.pair.barrier.abort().unwrap();
-        }),
         Case::new("Barrier::reset", Awaited::new, |s, begin| {
             begin();
             s.pair.barrier.reset().unwrap();
         }),
-    ]
+    ];
+    short.into_iter().chain(at_length(long)).collect()
 }
 
 /// A barrier for the victim and one other.

@@ -1,6 +1,6 @@
 //! `ipc::Condition`: notifications, and waits that are ended or not.
 
-use super::{SOON, comes_to, free_or_held, inherit};
+use super::{SOON, at_length, comes_to, free_or_held, inherit};
 use crate::case::{Case, End, Found, Subject};
 use latchwork::ipc::{Condition, LockError, Value, ValueGuard};
 use std::pin::Pin;
@@ -8,22 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
-    vec![
-        Case::new("Condition::wait_while", Filled::new, |s, begin| {
-            let guard = s.basket.items.lock().unwrap();
-            begin();
-            let limit = Duration::from_secs(20);
-            let filled = s.basket.filled;
-            let waited = filled.wait_while_within(guard, |n| *n == 0, limit);
-            waited.unwrap().1.unwrap();
-        }),
+    let short = vec![
         Case::new(
             "Condition::wait_within, in vain",
             Basket::new,
             |s, begin| {
                 let guard = s.items.lock().unwrap();
                 begin();
-                let limit = Duration::from_millis(4);
+                let limit = Duration::from_millis(20);
                 assert!(s.filled.wait_within(guard, limit).unwrap().1.is_err());
             },
         ),
@@ -35,7 +27,20 @@ pub fn cases() -> Vec<Case> {
             begin();
             s.basket.filled.notify_all().unwrap();
         }),
-    ]
+    ];
+    let long = vec![Case::new(
+        "Condition::wait_while",
+        Filled::new,
+        |s, begin| {
+            let guard = s.basket.items.lock().unwrap();
+            begin();
+            let limit = Duration::from_secs(20);
+            let filled = s.basket.filled;
+            let waited = filled.wait_while_within(guard, |n| *n == 0, limit);
+            waited.unwrap().1.unwrap();
+        },
+    )];
+    short.into_iter().chain(at_length(long)).collect()
 }
 
 /// Items, and a condition for them.
