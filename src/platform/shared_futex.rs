@@ -10,7 +10,7 @@
 //! loom would find everybody asleep.
 
 #[cfg(loom)]
-pub(crate) use modelled::{now, ring, somebody_died, wait, wait_for_any, wake, width};
+pub(crate) use modelled::{deaths, now, ring, somebody_died, wait, wait_for_any, wake, width};
 #[cfg(not(loom))]
 pub(crate) use native::{wait, wake};
 #[cfg(not(loom))]
@@ -263,5 +263,10 @@ mod modelled {
         static BEGAN: OnceLock<Instant> = OnceLock::new();
         let ticks = REGISTRY.lock().unwrap().ticks;
         *BEGAN.get_or_init(Instant::now) + Duration::from_secs(3600) * ticks
+    }
+
+    /// How often time has passed for everybody.
+    pub(crate) fn deaths() -> u64 {
+        REGISTRY.lock().unwrap().deaths as u64
     }
 }

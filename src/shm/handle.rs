@@ -212,6 +212,11 @@ impl Handle {
         self.payload
     }
 
+    /// Which of the block's lives this is a handle to.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Whether the block is still this handle's. Exact under the block's lock, a hint elsewhere.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {

@@ -47,6 +47,9 @@ pub mod models {
     pub use super::protocol::barrier::model::{BarrierModel, Ended};
     pub use super::protocol::condition::model::ConditionModel;
     pub use super::protocol::event::model::EventModel;
+    pub use super::protocol::rlock::model::RLockModel;
+    pub use super::protocol::rwlock::model::RwLockModel;
+    pub use super::protocol::semaphore::model::SemaphoreModel;
     pub use super::sleepers::model as sleepers;
     pub use super::word::model::{Outcome, Tree};
 }

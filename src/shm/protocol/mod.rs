@@ -5,3 +5,6 @@
 pub(crate) mod barrier;
 pub(crate) mod condition;
 pub(crate) mod event;
+pub(crate) mod rlock;
+pub(crate) mod rwlock;
+pub(crate) mod semaphore;
