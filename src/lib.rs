@@ -29,6 +29,7 @@
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
 //! | joblib's `Parallel`, rayon's `join` | [`parallel`] |
 //! | `multiprocessing.Lock`, `Value` | `ipc::Lock`, `ipc::Value` (feature `process`, Linux) |
+//! | `multiprocessing.shared_memory`, `shm_open` | `shm::SharedMemory` (feature `process`, Linux) |
 //! | a connection pool: r2d2, deadpool, HikariCP | [`pool::ResourcePool`] |
 //! | a time-out, a cancellation token | [`Limit`], [`CancelToken`] |
 //!
@@ -126,8 +127,10 @@ pub mod fuzzing;
 pub mod ipc;
 #[cfg(all(feature = "process", target_os = "linux", not(loom)))]
 pub mod process;
-#[cfg(all(feature = "process", target_os = "linux"))]
+#[cfg(all(feature = "process", target_os = "linux", loom))]
 pub(crate) mod shm;
+#[cfg(all(feature = "process", target_os = "linux", not(loom)))]
+pub mod shm;
 #[cfg(all(
     feature = "testing",
     target_os = "linux",
@@ -147,6 +150,9 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-python.md")]
 struct ComingFromPython;
+#[cfg(all(doctest, feature = "process"))]
+#[doc = include_str!("../docs/coming-from-multiprocessing.md")]
+struct ComingFromMultiprocessing;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/which-queue.md")]
 struct WhichQueue;

@@ -13,12 +13,14 @@ use std::time::{Duration, SystemTime};
 
 const LIMIT: Duration = Duration::from_secs(100);
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const NAMES: [&str; 5] = [
+const NAMES: &[&str] = &[
     "bounded_queue",
     "connection_pool",
     "crawler",
     "deadlock",
     "scheduler",
+    #[cfg(all(feature = "process", target_os = "linux"))]
+    "sweep",
 ];
 
 /// The folder of the examples of the same build as this test. `cargo test` builds them first, `cargo test --test` does
@@ -29,7 +31,7 @@ fn folder() -> &'static Path {
         let test = std::env::current_exe().unwrap();
         let profile = test.ancestors().nth(2).unwrap();
         let folder = profile.join("examples");
-        let oldest = NAMES.map(|name| modified(&folder.join(name))).into_iter();
+        let oldest = NAMES.iter().map(|name| modified(&folder.join(name)));
         if oldest.min().unwrap() < newest_source() {
             let mut build = Command::new(env!("CARGO"));
             build.args(["build", "--workspace"]);
@@ -256,6 +258,25 @@ fn scheduler() {
             "each at its minute, in order",
             "2880 heartbeats",
             "tomorrow goes on with the heartbeat alone",
+        ],
+    );
+}
+
+/// M36, M47: what a killed process leaves in shared memory, and what a sweep makes of it.
+#[cfg(all(feature = "process", target_os = "linux"))]
+#[test]
+fn sweep() {
+    check(
+        "sweep",
+        &[],
+        &[
+            "nothing that a living process has open is removed",
+            "what was to end with it cannot be opened",
+            "what it had done can be carried on from",
+            "is kept while somebody does",
+            "what is left is removed",
+            "but for what is to outlive its users",
+            "there is nothing",
         ],
     );
 }

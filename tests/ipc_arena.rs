@@ -113,7 +113,9 @@ fn a_big_value_that_is_dropped_under_a_guard_stays_for_the_guard() {
         assert_eq!(*guard, [7; 1 << 17]);
         guard.fill(9);
         assert_eq!(*other.lock().unwrap(), [8; 1 << 17]);
+        let before = real();
         drop(guard);
+        assert!(real() <= before - (1 << 20), "{} of {before}", real());
         assert!(matches!(visitor.get(), Err(LockError::Gone)));
         // So is a handle that comes late.
         let late: Value<Megabyte> = postcard::from_bytes(&bytes).unwrap();

@@ -9,12 +9,12 @@ mod victim;
 
 use common::watchdog;
 use latchwork::executor::{Executor, ProcessPoolExecutor};
-use latchwork::ipc::{Misfit, OutOfBounds, RawArray, RawValue, Shared, SharedSlice};
+use latchwork::ipc::{Array, Misfit, OutOfBounds, RawArray, RawValue, Shared, SharedSlice, Value};
 use std::io;
 use std::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use victim::{Victim, wait_until};
+use victim::{Victim, sleep_for_ever, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -218,13 +218,124 @@ fn memory_without_a_lock_stays_while_a_handle_does() {
     assert_eq!(visitor.to_vec(), [7; 20]);
     visitor.elements().fill(8);
     assert!(others.iter().all(|other| other.to_vec() == [9; 20]));
-    // But there are no new handles to what its maker has dropped.
+    // But it has an end: who comes late gets nothing, and what the last one leaves is used again.
     assert!(postcard::from_bytes::<RawArray<u64>>(&bytes).is_err());
+    let copy = visitor.clone();
     drop(visitor);
-    let others: Vec<_> = (0..80)
-        .map(|_| RawArray::from_slice(&[5_u64; 20]).unwrap())
-        .collect();
-    assert!(others.iter().all(|other| other.to_vec() == [5; 20]));
+    assert_eq!(copy.get(0), Some(8));
+}
+
+/// M19: a process that has a handle keeps the memory, though the one that made it does not.
+#[test]
+fn another_process_keeps_the_memory_of_a_dropped_array() {
+    fn keep((array, stage): (RawArray<u64>, Shared<AtomicU32>)) -> Vec<u64> {
+        stage.store(1, Ordering::Release);
+        while stage.load(Ordering::Acquire) != 2 {
+            thread::yield_now();
+        }
+        array.to_vec()
+    }
+    watchdog(LIMIT, "kept", || {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let stage = Shared::<AtomicU32>::new(0).unwrap();
+        // Of a size that no other test of this file uses.
+        let array = RawArray::from_slice(&[7_u64; 20_000]).unwrap();
+        let kept = pool.submit(keep, (array.clone(), stage.clone())).unwrap();
+        wait_until(|| stage.load(Ordering::Acquire) == 1);
+        drop(array);
+        let others: Vec<_> = (0..4)
+            .map(|_| RawArray::from_slice(&[9_u64; 20_000]).unwrap())
+            .collect();
+        stage.store(2, Ordering::Release);
+        assert_eq!(kept.result().unwrap(), [7; 20_000]);
+        assert!(others.iter().all(|other| other.get(19_999) == Some(9)));
+    });
+}
+
+/// M20: memory that the last process has let go is used again, and zero.
+#[test]
+fn memory_of_a_dropped_raw_array_comes_back_zeroed() {
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let array = RawArray::<u8>::zeroed(60_000).unwrap();
+        assert!(array.elements().iter().all(|byte| byte == 0));
+        array.elements().fill(0xEE);
+        let bytes = postcard::to_stdvec(&array).unwrap();
+        let visitor: RawArray<u8> = postcard::from_bytes(&bytes).unwrap();
+        drop(array);
+        assert_eq!(visitor.get(59_999), Some(0xEE));
+        let (_, index, _, _): ([u64; 2], u32, u32, u64) = postcard::from_bytes(&bytes).unwrap();
+        places.push(index);
+    }
+    assert!(places.iter().all(|&place| place == places[0]), "{places:?}");
+}
+
+/// S32: a forked child has what its parent had, and keeps it once it has used it.
+#[test]
+fn a_forked_child_keeps_what_it_uses() {
+    watchdog(LIMIT, "forked", || {
+        let stage = Shared::<AtomicU32>::new(0).unwrap();
+        // Of a size that no other test of this file uses.
+        let array = RawArray::from_slice(&[7_u64; 40_000]).unwrap();
+        let child = Victim::new(|| {
+            assert_eq!(array.get(0), Some(7));
+            stage.store(1, Ordering::Release);
+            wait_until(|| stage.load(Ordering::Acquire) == 2);
+            assert!(array.elements().iter().all(|element| element == 7));
+        });
+        wait_until(|| stage.load(Ordering::Acquire) == 1);
+        drop(array);
+        let _others: Vec<_> = (0..4)
+            .map(|_| RawArray::from_slice(&[9_u64; 40_000]).unwrap())
+            .collect();
+        stage.store(2, Ordering::Release);
+        child.join();
+    });
+}
+
+/// S22: what a killed process had comes back.
+#[test]
+fn memory_that_only_the_dead_had_is_used_again() {
+    watchdog(LIMIT, "the dead", || {
+        let index_of = |array: &RawArray<u64>| {
+            let bytes = postcard::to_stdvec(array).unwrap();
+            let (_, index, _, _): ([u64; 2], u32, u32, u64) = postcard::from_bytes(&bytes).unwrap();
+            index
+        };
+        let stage = Shared::<AtomicU32>::new(0).unwrap();
+        // Of a size that no other test of this file uses.
+        let array = RawArray::<u64>::zeroed(100_000).unwrap();
+        let child = Victim::new(|| {
+            array.set(0, 1).unwrap();
+            stage.store(1, Ordering::Release);
+            sleep_for_ever()
+        });
+        wait_until(|| stage.load(Ordering::Acquire) == 1);
+        let index = index_of(&array);
+        drop(array);
+        let other = RawArray::<u64>::zeroed(100_000).unwrap();
+        assert_ne!(index_of(&other), index);
+        child.kill();
+        let again = RawArray::<u64>::zeroed(100_000).unwrap();
+        assert_eq!(index_of(&again), index);
+        assert_eq!(again.get(0), Some(0));
+    });
+}
+
+/// What has a lock is not to be had without it, and the other way round.
+#[test]
+fn a_handle_of_one_kind_is_not_one_of_the_other() {
+    let locked = Array::<u64>::zeroed(5).unwrap();
+    let bytes = postcard::to_stdvec(&locked).unwrap();
+    assert!(postcard::from_bytes::<RawArray<u64>>(&bytes).is_err());
+    assert!(postcard::from_bytes::<Array<u64>>(&bytes).is_ok());
+    let raw = RawArray::<u64>::zeroed(5).unwrap();
+    let bytes = postcard::to_stdvec(&raw).unwrap();
+    assert!(postcard::from_bytes::<Array<u64>>(&bytes).is_err());
+    let value = Value::new(5_u64).unwrap();
+    let bytes = postcard::to_stdvec(&value).unwrap();
+    assert!(postcard::from_bytes::<RawValue<u64>>(&bytes).is_err());
+    assert!(postcard::from_bytes::<Shared<AtomicU64>>(&bytes).is_err());
 }
 
 /// A handle that is not what its bytes say does not come into being: nothing would check it later.
@@ -258,29 +369,4 @@ fn handles_cross_threads() {
     crosses::<RawArray<u64>>();
     crosses::<Shared<AtomicU64>>();
     crosses::<SharedSlice<'_, u64>>();
-}
-
-/// The child of a fork has its parent's handles: they are its own as soon as it uses them.
-#[test]
-fn a_forked_child_keeps_what_it_uses() {
-    watchdog(LIMIT, "forked child", || {
-        let told = RawArray::<u32>::zeroed(2).unwrap();
-        let made = RawArray::from_slice(&[7_u64; 20]).unwrap();
-        let go = told.clone();
-        let inherited = made.clone();
-        let child = Victim::new(move || {
-            assert_eq!(inherited.get(0), Some(7));
-            go.set(0, 1).unwrap();
-            wait_until(|| go.get(1) == Some(1));
-            assert_eq!(inherited.to_vec(), [7; 20]);
-        });
-        wait_until(|| told.get(0) == Some(1));
-        drop(made);
-        let others: Vec<_> = (0..40)
-            .map(|_| RawArray::from_slice(&[9_u64; 20]).unwrap())
-            .collect();
-        told.set(1, 1).unwrap();
-        child.join();
-        drop(others);
-    });
 }

@@ -101,6 +101,36 @@ fn a_look_never_cuts_a_number() {
     });
 }
 
+/// M5: what is seen of a value that is dropped meanwhile is that value, or nothing.
+#[test]
+fn a_look_never_shows_another_object() {
+    type Big = [u64; 6000];
+    watchdog(LIMIT, "looks at what goes", || {
+        let rounds = Shared::<AtomicU32>::new(0).unwrap();
+        let (hand, handed) = std::sync::mpsc::sync_channel::<Value<Big>>(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for visitor in handed {
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                    while let Some(seen) = visitor.peek() {
+                        assert_eq!(seen, [1; 6000]);
+                    }
+                }
+            });
+            for round in 1..=200 {
+                let value = Value::<Big>::new([1; 6000]).unwrap();
+                let bytes = postcard::to_stdvec(&value).unwrap();
+                hand.send(postcard::from_bytes(&bytes).unwrap()).unwrap();
+                wait_until(|| rounds.load(Ordering::Relaxed) == round);
+                drop(value);
+                // The same memory, if it is found.
+                drop(Value::<Big>::new([2; 6000]).unwrap());
+            }
+            drop(hand);
+        });
+    });
+}
+
 /// M8: each of Python's type codes is a type here, as big as its C type.
 #[test]
 fn type_codes_are_types() {

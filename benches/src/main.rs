@@ -11,6 +11,7 @@ mod place;
 mod python;
 mod report;
 mod run;
+mod shared;
 mod usage;
 mod work;
 

@@ -1,5 +1,6 @@
 //! Work of a known length, and the ways to time it.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, OnceLock};
@@ -36,6 +37,13 @@ pub fn steps(time: Duration) -> u32 {
         (0..50).map(|_| one()).fold(f64::INFINITY, f64::min)
     });
     (time.as_secs_f64() * 1e9 / nanos_a_step).round() as u32
+}
+
+/// The time by a clock that is the same one in all processes.
+#[inline]
+pub fn nanos() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// Nanoseconds a call of `operation`, called over and over for about `sample`.

@@ -211,7 +211,10 @@ impl<T: Pod> Array<T> {
     #[inline]
     #[doc(alias = "get_lock")]
     pub fn lock(&self) -> Attempt<'_, T> {
-        self.lock_within(Limit::none())
+        match self.handle.grab() {
+            Some(held) => Ok(self.guard(held)),
+            None => self.lock_slow(Limit::none()),
+        }
     }
 
     /// Locks the elements if nobody alive has them locked, and returns `None` otherwise. Never waits.
@@ -221,6 +224,14 @@ impl<T: Pod> Array<T> {
     /// As for [`lock`](Array::lock).
     #[inline]
     pub fn try_lock(&self) -> Result<Option<ArrayGuard<'_, T>>, LockError<ArrayGuard<'_, T>>> {
+        match self.handle.grab() {
+            Some(held) => Ok(Some(self.guard(held))),
+            None => self.try_lock_slow(),
+        }
+    }
+
+    #[cold]
+    fn try_lock_slow(&self) -> Result<Option<ArrayGuard<'_, T>>, LockError<ArrayGuard<'_, T>>> {
         match self.handle.try_lock()? {
             Some(held) => self.granted(held).map(Some),
             None => Ok(None),
@@ -235,7 +246,30 @@ impl<T: Pod> Array<T> {
     /// [`GaveUp`](LockError::GaveUp) when the limit is reached, else as for [`lock`](Array::lock).
     #[inline]
     pub fn lock_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Attempt<'_, T> {
-        self.granted(self.handle.lock(limit.into())?)
+        match self.handle.grab() {
+            Some(held) => Ok(self.guard(held)),
+            None => self.lock_slow(limit.into()),
+        }
+    }
+
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Array::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Array::lock).
+    pub async fn lock_async(&self) -> Attempt<'_, T> {
+        match self.handle.grab() {
+            Some(held) => Ok(self.guard(held)),
+            None => self.granted(self.handle.lock_async().await?),
+        }
+    }
+
+    #[cold]
+    fn lock_slow(&self, limit: Limit<'_>) -> Attempt<'_, T> {
+        self.granted(self.handle.lock(limit)?)
     }
 
     /// Who has the elements locked, if anybody alive does. The answer may be outdated when it arrives.
@@ -249,6 +283,10 @@ impl<T: Pod> Array<T> {
     }
 
     #[inline]
+    fn guard<'a>(&self, held: Held<'a>) -> ArrayGuard<'a, T> {
+        ArrayGuard::of(held, self.len)
+    }
+
     fn granted<'a>(&self, held: Held<'a>) -> Attempt<'a, T> {
         ArrayGuard::granted(held, self.len)
     }
@@ -276,14 +314,18 @@ pub(super) fn bytes<T: Pod>(len: usize) -> io::Result<usize> {
 
 impl<'a, T: Pod> ArrayGuard<'a, T> {
     #[inline]
-    pub(super) fn granted(held: Held<'a>, len: usize) -> Attempt<'a, T> {
-        let consistent = held.is_consistent();
-        let guard = ArrayGuard {
+    fn of(held: Held<'a>, len: usize) -> ArrayGuard<'a, T> {
+        ArrayGuard {
             held,
             len,
             _elements: PhantomData,
-        };
-        if consistent {
+        }
+    }
+
+    #[inline]
+    pub(super) fn granted(held: Held<'a>, len: usize) -> Attempt<'a, T> {
+        let guard = ArrayGuard::of(held, len);
+        if guard.is_consistent() {
             Ok(guard)
         } else {
             Err(LockError::OwnerDied(guard))

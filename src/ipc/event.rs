@@ -2,6 +2,8 @@
 
 use super::AccessError;
 use crate::Limit;
+use crate::shm::arena::Request;
+use crate::shm::handle::Handle;
 use crate::shm::object::{Object, Shared};
 use crate::shm::protocol::event::Flag;
 use crate::shm::{Tree, tree};
@@ -55,6 +57,18 @@ impl Event {
 
     pub(crate) fn create(tree: &'static Tree) -> io::Result<Event> {
         Object::new(tree, |_| {}).map(Event)
+    }
+
+    pub(super) fn from_handle(handle: Handle) -> Event {
+        Event(Object::from_handle(handle))
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        self.0.handle()
+    }
+
+    pub(super) fn request() -> Request {
+        Request::new(size_of::<Flag>(), align_of::<Flag>())
     }
 
     /// Is the flag up? The answer may be outdated when it arrives.

@@ -68,6 +68,10 @@ impl Lock {
         Handle::holding(tree()?, &[], 1).map(Lock)
     }
 
+    pub(super) fn from_handle(handle: Handle) -> Lock {
+        Lock(handle)
+    }
+
     /// Locks, waiting as long as it takes.
     ///
     /// # Errors
@@ -118,6 +122,21 @@ impl Lock {
         match self.0.grab() {
             Some(held) => Ok(LockGuard(held)),
             None => self.lock_slow(limit.into()),
+        }
+    }
+
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Lock::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Lock::lock).
+    pub async fn lock_async(&self) -> Attempt<'_> {
+        match self.0.grab() {
+            Some(held) => Ok(LockGuard(held)),
+            None => granted(self.0.lock_async().await?),
         }
     }
 

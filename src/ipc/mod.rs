@@ -58,6 +58,7 @@ mod shaped;
 mod shared;
 mod shared_bytes;
 mod shared_slice;
+mod space;
 mod synchronized;
 mod value;
 
@@ -79,5 +80,6 @@ pub use semaphore::{AcquireError, BoundedSemaphore, Permit, ReleaseError, Semaph
 pub use shared::Shared;
 pub use shared_bytes::SharedBytes;
 pub use shared_slice::{Misfit, OutOfBounds, SharedIter, SharedSlice};
+pub use space::Space;
 pub use synchronized::{Synchronized, SynchronizedGuard};
 pub use value::{Value, ValueGuard};

@@ -20,12 +20,14 @@ use std::marker::PhantomData;
 /// [`elements`](RawArray::elements) is that slice, of all elements. `T` is plain data as for
 /// [`Array`](super::Array).
 ///
-/// The memory stays as long as any process that lives has a handle to it, whichever process made it;
-/// new handles are refused once the process that made the object has dropped its own.
-/// Handles clone and serialise (see the [module](super)).
+/// The memory stays as long as any process that lives has a handle to it. New handles come from the process
+/// that made it, as long as that has one: it may drop its own once the others have got theirs. Handles clone
+/// and serialise (see the [module](super)).
 ///
 /// * **Death.** Nothing is held, so nothing is lost; of a long write, any part may have been done.
-/// * **Cost.** That of memory.
+/// * **Fork.** The child of a fork may use what its parent had, unless the parent has dropped it by then:
+///   that panics in the child. It takes its [`elements`](RawArray::elements) anew.
+/// * **Cost.** An access is a load or a store. The array takes 8 KiB more than its elements, for who has it.
 ///
 /// ```
 /// use latchwork::ipc::RawArray;

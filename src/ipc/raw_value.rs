@@ -19,12 +19,15 @@ use std::ptr::NonNull;
 /// is no order between writes to different values, and "read, change, write back" loses what others write
 /// in between: for a counter or a flag take [`ipc::Shared`](super::Shared), and for anything bigger a lock.
 ///
-/// The memory stays as long as any process that lives has a handle to it, whichever process made it;
-/// new handles are refused once the process that made the object has dropped its own.
-/// Handles clone and serialise (see the [module](super)).
+/// The memory stays as long as any process that lives has a handle to it. New handles come from the process
+/// that made it, as long as that has one: it may drop its own once the others have got theirs. Handles clone
+/// and serialise (see the [module](super)).
 ///
 /// * **Death.** Nothing is held, so nothing is lost.
-/// * **Cost.** That of memory.
+/// * **Fork.** The child of a fork may use what its parent had, unless the parent has dropped it by then:
+///   that panics in the child.
+/// * **Cost.** An access is a load or a store. A value takes 16 KiB of shared memory however small it is,
+///   for who has it: many of them are better a [`RawArray`](super::RawArray).
 ///
 /// ```
 /// use latchwork::ipc::RawValue;

@@ -94,6 +94,18 @@ impl<R> Synchronized<R> {
         }
     }
 
+    /// Locks without blocking a thread; see [`Lock::lock_async`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Synchronized::lock).
+    pub async fn lock_async(&self) -> Attempt<'_, R> {
+        match self.lock.lock_async().await {
+            Ok(held) => Ok(self.guard(held)),
+            Err(error) => Err(error.map(|held| self.guard(held))),
+        }
+    }
+
     /// Who holds the lock, if anybody alive does. The answer may be outdated when it arrives.
     pub fn holder(&self) -> Option<Holder> {
         self.lock.holder()

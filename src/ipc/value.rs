@@ -15,8 +15,8 @@ use std::ops::{Deref, DerefMut};
 /// A value that the processes of a tree share, under a lock of its own.
 ///
 /// `T` is plain data: any number, array of numbers, or `#[repr(C)]` struct of such that derives
-/// [`bytemuck::Pod`], at most 256 KiB big and aligned to at most 64 bytes (32 for values of up to
-/// 32 bytes, which share a cache line with their lock). No pointers and no padding: a bit pattern that
+/// [`bytemuck::Pod`], aligned to at most 64 bytes (32 for values of up to 32 bytes, which share a cache
+/// line with their lock). No pointers and no padding: a bit pattern that
 /// another process wrote must be a `T` whatever it is. The compiler refuses anything else.
 ///
 /// Each operation locks, does its work and unlocks; [`update`](Value::update) is what makes "read,
@@ -118,7 +118,7 @@ impl<T: Pod> Value<T> {
         Handle::zeroed(tree()?, size_of::<T>(), align_of::<T>()).map(Value::from_handle)
     }
 
-    fn from_handle(handle: Handle) -> Value<T> {
+    pub(super) fn from_handle(handle: Handle) -> Value<T> {
         Value {
             handle,
             _value: PhantomData,
@@ -235,6 +235,21 @@ impl<T: Pod> Value<T> {
         match self.handle.grab() {
             Some(held) => Ok(ValueGuard::of(held)),
             None => self.lock_slow(limit.into()),
+        }
+    }
+
+    /// Locks without blocking a thread, on any runtime.
+    ///
+    /// Fairness, death and cost are those of [`lock`](Value::lock); the waiting is done by one thread of the process
+    /// for all its futures. Dropping the future gives up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Value::lock).
+    pub async fn lock_async(&self) -> Attempt<'_, T> {
+        match self.handle.grab() {
+            Some(held) => Ok(ValueGuard::of(held)),
+            None => granted(self.handle.lock_async().await?),
         }
     }
 

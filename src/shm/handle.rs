@@ -201,6 +201,18 @@ impl Handle {
     fn unlock_inconsistent(&self, name: u32) {
         if self.tree.roster.name() | DIED == name {
             self.block.word.unlock(false);
+            if !self.is_current() {
+                self.give_back();
+            }
+        }
+    }
+
+    /// The object was freed while it was locked: its memory has waited for this.
+    #[cold]
+    fn give_back(&self) {
+        let tree = self.tree;
+        if let Some(me) = tree.roster.current() {
+            tree.arena.give_back_if_idle(self.index, me, &tree.roster);
         }
     }
 
@@ -296,6 +308,27 @@ impl Handle {
         }
     }
 
+    /// As [`at`](Handle::at), in this tree.
+    pub(crate) fn within(
+        tree: &'static Tree,
+        (index, generation): (u32, u32),
+        request: Request,
+    ) -> io::Result<Handle> {
+        Handle::find(tree, index, generation, request)
+    }
+
+    /// Where in its tree the block is.
+    pub(crate) fn place(&self) -> (u32, u32) {
+        (self.index, self.generation)
+    }
+
+    /// Gives the block to no process: it stays when this one has gone, and when its handles have.
+    pub(crate) fn keep_for_ever(&self) -> io::Result<()> {
+        let me = self.tree.roster.me()?;
+        (self.tree.arena).keep_for_ever(self.index, self.generation, me);
+        Ok(())
+    }
+
     /// What another process needs to find the block.
     pub(crate) fn address(&self) -> Address {
         Address {
@@ -323,8 +356,16 @@ impl Handle {
         len: usize,
         align: usize,
     ) -> Result<Handle, D::Error> {
+        Handle::receive(deserializer, Request::new(len, align))
+    }
+
+    /// As [`deserialize`](Handle::deserialize), for what was asked for like this.
+    pub(crate) fn receive<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        request: Request,
+    ) -> Result<Handle, D::Error> {
         let address = Address::deserialize(deserializer)?;
-        Handle::at(address, Request::new(len, align)).map_err(D::Error::custom)
+        Handle::at(address, request).map_err(D::Error::custom)
     }
 }
 
@@ -410,6 +451,9 @@ impl Drop for Held<'_> {
         // The child of a fork inherits the guards of its parent, but not the locks.
         if self.handle.tree.roster.name() == self.name {
             self.handle.block.word.unlock(true);
+            if !self.handle.is_current() {
+                self.handle.give_back();
+            }
         } else {
             self.handle.unlock_inconsistent(self.name);
         }

@@ -43,7 +43,8 @@ impl<S: Shared> Object<S> {
         Ok(Object::from_handle(handle))
     }
 
-    fn from_handle(handle: Handle) -> Object<S> {
+    /// `handle` has room for an `S`.
+    pub(crate) fn from_handle(handle: Handle) -> Object<S> {
         Object {
             handle,
             _state: PhantomData,

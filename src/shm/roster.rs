@@ -13,7 +13,7 @@
 //! survivors from taking its locks: it finds the process by pid and start time, and finds that it
 //! still maps the roster, which a dead process and one that has called `execve` do not.
 
-use super::segment::{HEADER_LEN, Id, Kind, ROSTER_NAME, Segment, invalid};
+use super::segment::{FAMILY_NAME, HEADER_LEN, Id, Kind, Segment, invalid};
 use super::word::{Liveness, Owner, SLOTS, Verdict};
 use crate::platform::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::platform::yield_now;
@@ -23,7 +23,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-const LEN: usize = HEADER_LEN + SLOTS as usize * mem::size_of::<Entry>();
+pub(crate) const LEN: usize = HEADER_LEN + SLOTS as usize * mem::size_of::<Entry>();
 
 /// What is known of the last participant that claimed a slot.
 ///
@@ -60,6 +60,20 @@ impl Roster {
 
     pub(crate) fn attach(fd: OwnedFd) -> io::Result<Roster> {
         Roster::of(Segment::attach(fd, Kind::Roster, LEN)?)
+    }
+
+    /// Makes a roster in a file that has a name.
+    ///
+    /// Its record locks are those of that file: no descriptor of it may be closed either.
+    pub(crate) fn create_within(place: (OwnedFd, usize)) -> io::Result<Roster> {
+        Roster::of(Segment::create_within(place, Kind::Roster, LEN, [0; 2])?)
+    }
+
+    /// Maps a roster in a file that has a name.
+    pub(crate) fn attach_within(place: (OwnedFd, usize)) -> io::Result<Roster> {
+        let segment = Segment::attach_within(place, Kind::Roster, LEN)?;
+        segment.make_real(0..LEN)?;
+        Roster::of(segment)
     }
 
     fn of(segment: Segment) -> io::Result<Roster> {
@@ -268,7 +282,7 @@ fn maps_the_roster(pid: u32, inode: u64) -> bool {
     };
     // address, permissions, offset, device, inode, path
     let is_ours = |line: &str| {
-        line.contains(ROSTER_NAME)
+        line.contains(FAMILY_NAME)
             && line
                 .split_ascii_whitespace()
                 .nth(4)

@@ -8,6 +8,9 @@
 //! has no name: when the last process that has it is gone, however it went, so is the memory. Used by
 //! `shm::roster` and `shm::arena`.
 //!
+//! A segment may also be part of a file that has a name, for processes that have nothing else in common
+//! (`shm::space`). Such a file cannot be sealed: who may write it could shorten it, too.
+//!
 //! A hostile peer can still punch holes. They read as zeros, which is what it could have written, and
 //! the kernel fills them again when they are touched; only while all memory is full can it not.
 
@@ -27,7 +30,7 @@ const MAGIC: u64 = u64::from_ne_bytes(*b"latchwrk");
 /// Changes with every change of what lies where in a segment, and of what the bits mean.
 const LAYOUT: u32 = 2;
 
-const SEALS: SealFlags = SealFlags::SHRINK
+pub(crate) const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
 
@@ -37,6 +40,7 @@ const SEALS: SealFlags = SealFlags::SHRINK
 pub(crate) enum Kind {
     Roster = 1,
     Arena = 2,
+    Space = 3,
 }
 
 /// The first bytes of every segment. Written before the descriptor is shared, never after.
@@ -72,6 +76,8 @@ pub(crate) struct Segment {
     len: usize,
     id: Id,
     partner: Id,
+    /// Where in the file it begins.
+    at: u64,
     fd: OwnedFd,
 }
 
@@ -101,30 +107,60 @@ impl Segment {
         lens: RangeInclusive<usize>,
         partner: Id,
     ) -> io::Result<Segment> {
+        let segment = Segment::sparse(memory_file(kind)?, 0, lens)?;
+        segment.begin(kind, partner)
+    }
+
+    /// As [`create_sparse`](Segment::create_sparse), as the last part of a file with a name.
+    pub(crate) fn create_sparse_within(
+        (fd, at): (OwnedFd, usize),
+        kind: Kind,
+        lens: RangeInclusive<usize>,
+        partner: Id,
+    ) -> io::Result<Segment> {
+        Segment::sparse(fd, at, lens)?.write_header(kind, partner)
+    }
+
+    fn sparse(fd: OwnedFd, at: usize, lens: RangeInclusive<usize>) -> io::Result<Segment> {
         let shortest = *lens.start();
         let space = getrlimit(Resource::As).current.map_or(usize::MAX, |all| {
             usize::try_from(all / 8).unwrap_or(usize::MAX)
         });
-        let fd = memory_file(kind)?;
         let mut len = *lens.end();
         while len > space && len / 2 >= shortest {
             len /= 2;
         }
         let base = loop {
-            match set_len(&fd, len).and_then(|()| map(&fd, len)) {
+            match set_len(&fd, at + len).and_then(|()| map(&fd, at, len)) {
                 Ok(base) => break base,
                 Err(_) if len / 2 >= shortest => len /= 2,
                 Err(refused) => return Err(refused),
             }
         };
-        let segment = Segment::new(base, len, fd);
+        let segment = Segment::new(base, len, fd, at);
         segment.make_real(0..BEGINNING)?;
-        segment.begin(kind, partner)
+        Ok(segment)
+    }
+
+    /// Makes a segment of `len` bytes of a file with a name that is long enough for it.
+    pub(crate) fn create_within(
+        (fd, at): (OwnedFd, usize),
+        kind: Kind,
+        len: usize,
+        partner: Id,
+    ) -> io::Result<Segment> {
+        let segment = Segment::new(map(&fd, at, len)?, len, fd, at);
+        segment.make_real(0..len)?;
+        segment.write_header(kind, partner)
     }
 
     /// Fixes the size and writes the header.
-    fn begin(mut self, kind: Kind, partner: Id) -> io::Result<Segment> {
+    fn begin(self, kind: Kind, partner: Id) -> io::Result<Segment> {
         rustix::fs::fcntl_add_seals(&self.fd, SEALS)?;
+        self.write_header(kind, partner)
+    }
+
+    fn write_header(mut self, kind: Kind, partner: Id) -> io::Result<Segment> {
         self.id = random_id()?;
         self.partner = partner;
         let header = self.header();
@@ -162,9 +198,22 @@ impl Segment {
         let len = size
             .filter(|size| lens.contains(size))
             .ok_or_else(|| invalid("the segment has the wrong size"))?;
-        let mut segment = Segment::map(fd, len)?;
-        segment.make_real(0..BEGINNING.min(len))?;
-        let header = segment.header();
+        Segment::map(fd, len)?.read_header(kind)
+    }
+
+    /// Maps `len` bytes of a file with a name, after the same checks but for those of the file, which are the
+    /// caller's. Only the beginning is known to be real.
+    pub(crate) fn attach_within(
+        (fd, at): (OwnedFd, usize),
+        kind: Kind,
+        len: usize,
+    ) -> io::Result<Segment> {
+        Segment::new(map(&fd, at, len)?, len, fd, at).read_header(kind)
+    }
+
+    fn read_header(mut self, kind: Kind) -> io::Result<Segment> {
+        self.make_real(0..BEGINNING.min(self.len))?;
+        let header = self.header();
         if header.magic.load(Ordering::Relaxed) != MAGIC {
             return Err(invalid("the segment does not begin like one of ours"));
         }
@@ -174,27 +223,28 @@ impl Segment {
         if header.kind.load(Ordering::Relaxed) != kind as u32 {
             return Err(invalid("the segment serves another purpose"));
         }
-        if header.len.load(Ordering::Relaxed) != len as u64 {
+        if header.len.load(Ordering::Relaxed) != self.len as u64 {
             return Err(invalid("the segment states a wrong length"));
         }
         // Read once: whatever a peer writes there later, this process has made up its mind.
         let (id, partner) = (load_id(&header.id), load_id(&header.partner));
-        segment.id = id;
-        segment.partner = partner;
-        Ok(segment)
+        self.id = id;
+        self.partner = partner;
+        Ok(self)
     }
 
     fn map(fd: OwnedFd, len: usize) -> io::Result<Segment> {
-        let base = map(&fd, len)?;
-        Ok(Segment::new(base, len, fd))
+        let base = map(&fd, 0, len)?;
+        Ok(Segment::new(base, len, fd, 0))
     }
 
-    fn new(base: NonNull<u8>, len: usize, fd: OwnedFd) -> Segment {
+    fn new(base: NonNull<u8>, len: usize, fd: OwnedFd, at: usize) -> Segment {
         Segment {
             base,
             len,
             id: [0; 2],
             partner: [0; 2],
+            at: at as u64,
             fd,
         }
     }
@@ -210,11 +260,13 @@ impl Segment {
         while start < range.end {
             let len = (range.end - start).min(STEP);
             let flags = FallocateFlags::KEEP_SIZE;
-            retry_on_intr(|| rustix::fs::fallocate(&self.fd, flags, start as u64, len as u64))
-                .map_err(|error| match error {
+            let at = self.at + start as u64;
+            retry_on_intr(|| rustix::fs::fallocate(&self.fd, flags, at, len as u64)).map_err(
+                |error| match error {
                     Errno::NOSPC | Errno::NOMEM => no_memory(),
                     other => other.into(),
-                })?;
+                },
+            )?;
             start += len;
         }
         Ok(())
@@ -222,7 +274,7 @@ impl Segment {
 
     /// Gives memory back to the system. The bytes are zero from now on, and no longer real.
     pub(crate) fn punch(&self, range: Range<usize>) -> io::Result<()> {
-        let (start, len) = (range.start as u64, range.len() as u64);
+        let (start, len) = (self.at + range.start as u64, range.len() as u64);
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         retry_on_intr(|| rustix::fs::fallocate(&self.fd, flags, start, len))?;
         Ok(())
@@ -289,8 +341,10 @@ impl Drop for Segment {
     }
 }
 
-/// How a roster is called in /proc/PID/maps, where `shm::roster` looks for it.
-pub(crate) const ROSTER_NAME: &str = "latchwork-roster";
+/// How a roster is called in /proc/PID/maps.
+const ROSTER_NAME: &str = "latchwork-roster";
+/// How whatever holds a roster is called there, where `shm::roster` looks for it.
+pub(crate) const FAMILY_NAME: &str = "latchwork";
 
 pub(crate) fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
@@ -306,7 +360,7 @@ pub(crate) fn no_memory() -> io::Error {
 fn memory_file(kind: Kind) -> io::Result<OwnedFd> {
     let name = match kind {
         Kind::Roster => ROSTER_NAME,
-        Kind::Arena => "latchwork-arena",
+        Kind::Arena | Kind::Space => "latchwork-arena",
     };
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     above_standard(rustix::fs::memfd_create(name, flags)?)
@@ -314,7 +368,7 @@ fn memory_file(kind: Kind) -> io::Result<OwnedFd> {
 
 /// Sets the size of a memory file, to any that is not longer than this process's files may get:
 /// for those the kernel would kill it with SIGXFSZ.
-fn set_len(fd: &OwnedFd, len: usize) -> io::Result<()> {
+pub(crate) fn set_len(fd: &OwnedFd, len: usize) -> io::Result<()> {
     let longest = getrlimit(Resource::Fsize).current;
     if longest.is_some_and(|longest| len as u64 > longest) {
         return Err(Errno::FBIG.into());
@@ -322,7 +376,7 @@ fn set_len(fd: &OwnedFd, len: usize) -> io::Result<()> {
     Ok(retry_on_intr(|| rustix::fs::ftruncate(fd, len as u64))?)
 }
 
-fn map(fd: &OwnedFd, len: usize) -> io::Result<NonNull<u8>> {
+fn map(fd: &OwnedFd, at: usize, len: usize) -> io::Result<NonNull<u8>> {
     // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing of ours.
     let base = unsafe {
         rustix::mm::mmap(
@@ -331,7 +385,7 @@ fn map(fd: &OwnedFd, len: usize) -> io::Result<NonNull<u8>> {
             ProtFlags::READ | ProtFlags::WRITE,
             MapFlags::SHARED | MapFlags::NORESERVE,
             fd,
-            0,
+            at as u64,
         )?
     };
     // A core dump reads every page, and reading fills a hole. A few megabytes of others' values are no
@@ -341,7 +395,7 @@ fn map(fd: &OwnedFd, len: usize) -> io::Result<NonNull<u8>> {
     NonNull::new(base.cast()).ok_or_else(|| invalid("mapped at address zero"))
 }
 
-fn random_id() -> io::Result<Id> {
+pub(crate) fn random_id() -> io::Result<Id> {
     let mut id: Id = [0; 2];
     // SAFETY: `id` is writable for its whole size. Requests of up to 256 bytes are never cut short.
     let got = unsafe { libc::getrandom(id.as_mut_ptr().cast(), mem::size_of::<Id>(), 0) };

@@ -6,6 +6,7 @@
 use super::arena::Arena;
 use super::roster::Roster;
 use super::segment::Id;
+use super::space;
 use crate::platform::atomic::{AtomicPtr, Ordering};
 use std::io;
 use std::mem;
@@ -39,9 +40,10 @@ fn tree_if_any() -> Option<&'static Tree> {
     unsafe { TREE.load(Ordering::Acquire).as_ref() }
 }
 
-/// The tree with this arena, if this process is part of it.
+/// The tree, or the named space, with this arena, if this process is part of it.
 pub(crate) fn tree_of(arena: Id) -> Option<&'static Tree> {
-    tree_if_any().filter(|tree| tree.arena.id() == arena)
+    let own = tree_if_any().filter(|tree| tree.arena.id() == arena);
+    own.or_else(|| space::tree_of(arena))
 }
 
 /// What a worker needs to join the tree: the descriptors of roster and arena, in this order.

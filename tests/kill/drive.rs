@@ -182,7 +182,7 @@ fn each_point(
             &mut blow,
         ) {
             row.points += 1;
-        } else {
+        } else if acts_at.is_none() {
             missed += 1;
             // What the dead have left may have made the way another one.
             if missed % MISSES == 0 {

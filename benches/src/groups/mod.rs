@@ -5,6 +5,7 @@ mod barrier;
 mod condition;
 mod event;
 mod future;
+mod ipc;
 pub mod lock;
 mod parallel;
 mod pool;
@@ -102,5 +103,15 @@ pub const GROUPS: &[Group] = &[
         name: "process",
         what: "process pools",
         workloads: process::workloads,
+    },
+    Group {
+        name: "ipc-lock",
+        what: "mutual exclusion between processes",
+        workloads: ipc::lock::workloads,
+    },
+    Group {
+        name: "ipc-value",
+        what: "numbers and bytes in shared memory, under a lock",
+        workloads: ipc::value::workloads,
     },
 ];

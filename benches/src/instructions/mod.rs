@@ -10,6 +10,7 @@
 //! a change of the code has added where the times' noise would hide it.
 
 mod operations;
+pub mod stepped;
 
 use crate::groups::{lock, priority, queue};
 use crate::run::picks;

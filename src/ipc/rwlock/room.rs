@@ -7,7 +7,7 @@
 use crate::Limit;
 use crate::shm::Tree;
 use crate::shm::arena::Request;
-use crate::shm::handle::{Address, Handle, Slices};
+use crate::shm::handle::{Handle, Slices};
 use crate::shm::ledger::Ledger;
 use crate::shm::monitor::{self, Home, Inside};
 use crate::shm::protocol::rwlock::{Access, Occupied};
@@ -16,8 +16,7 @@ use crate::shm::roster::Roster;
 use crate::shm::wait::Operation;
 use crate::shm::word::{Owner, Word};
 use bytemuck::Pod;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserializer, Serializer};
 use std::io;
 use std::mem::offset_of;
 use std::ptr::NonNull;
@@ -90,9 +89,7 @@ impl Room {
     pub(super) fn deserialize<'de, T, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Room, D::Error> {
-        let address = Address::deserialize(deserializer)?;
-        let handle = Handle::at(address, Layout::<T>::request());
-        handle.map(Room).map_err(D::Error::custom)
+        Handle::receive(deserializer, Layout::<T>::request()).map(Room)
     }
 }
 

@@ -60,9 +60,13 @@ impl Arena {
         }
     }
 
-    /// Gives the memory of a big free block back, unless somebody still uses it.
-    pub(super) fn give_back_if_idle(&self, index: u32, me: Owner, roster: &impl Liveness) {
-        if !self.place(index).is_ok_and(|(class, _)| class.is_big()) {
+    /// Gives the memory of a big free block back, unless somebody still uses it. Called with every
+    /// block that is free and has just lost a user: the last one finds it idle.
+    pub(crate) fn give_back_if_idle(&self, index: u32, me: Owner, roster: &impl Liveness) {
+        // A hint, which keeps the latecomers of an object out of the way of the next.
+        if self.header(index).owner.load(Ordering::Relaxed) != 0
+            || !self.place(index).is_ok_and(|(class, _)| class.is_big())
+        {
             return;
         }
         if let Some(locked) = self.lock_block(index, me, roster)

@@ -199,6 +199,51 @@ impl Arena {
         Ok(Arena::of(segment))
     }
 
+    /// Makes an arena that is the last part of a file with a name.
+    pub(crate) fn create_within(place: (OwnedFd, usize), roster: &Roster) -> io::Result<Arena> {
+        let lens = SHORTEST..=LONGEST;
+        Segment::create_sparse_within(place, Kind::Arena, lens, roster.id()).map(Arena::of)
+    }
+
+    /// Maps an arena of `len` bytes in a file with a name.
+    pub(crate) fn attach_within(
+        place: (OwnedFd, usize),
+        len: usize,
+        roster: &Roster,
+    ) -> io::Result<Arena> {
+        if !(SHORTEST..=LONGEST).contains(&len) || !len.is_power_of_two() {
+            return Err(invalid("an arena of an impossible length"));
+        }
+        let segment = Segment::attach_within(place, Kind::Arena, len)?;
+        if segment.partner() != roster.id() {
+            return Err(invalid("roster and arena do not belong together"));
+        }
+        Ok(Arena::of(segment))
+    }
+
+    /// Takes a block from the process that made what is in it: from now on it belongs to none, and is not
+    /// freed with its handles.
+    pub(crate) fn keep_for_ever(&self, index: u32, generation: u32, me: Owner) {
+        let block = self.block(index);
+        if let Some(block) = block.filter(|block| block.generation() == generation) {
+            // Release: as when it was given to its owner.
+            let mine = me.bits();
+            let _ = (block.owner).compare_exchange(
+                mine,
+                FOR_EVER,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Is it an object that belongs to no process?
+    pub(crate) fn is_kept(&self, index: u32, generation: u32) -> bool {
+        let kept = |block: &Block| block.owner.load(Ordering::Acquire) == FOR_EVER;
+        self.block(index)
+            .is_some_and(|block| kept(block) && block.generation() == generation)
+    }
+
     fn of(segment: Segment) -> Arena {
         let layout = Layout::of(segment.len());
         let known = Known::nothing(&layout);

@@ -23,13 +23,16 @@ mod condition;
 mod event;
 mod lock;
 mod object;
+mod rlock;
 mod roster;
+mod rwlock;
+mod semaphore;
 mod value;
 
 use crate::case::{Case, Found};
 use crate::storm::Storm;
 use latchwork::GaveUp;
-use latchwork::ipc::{Lock, LockError, LockGuard, ValueGuard};
+use latchwork::ipc::{Lock, LockError, LockGuard, RLockGuard, ValueGuard, WriteGuard};
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
@@ -40,16 +43,19 @@ pub fn cases() -> Vec<Case> {
         lock::cases(),
         value::cases(),
         object::cases(),
+        rlock::cases(),
         roster::cases(),
         event::cases(),
         condition::cases(),
         barrier::cases(),
+        rwlock::cases(),
+        semaphore::cases(),
     ];
     all.into_iter().flatten().collect()
 }
 
 pub fn storms() -> Vec<Storm> {
-    vec![value::storm()]
+    vec![value::storm(), rwlock::storm(), semaphore::storm()]
 }
 
 /// What survivors allow a lock that no living process holds.
@@ -68,6 +74,18 @@ trait Guard {
 }
 
 impl Guard for LockGuard<'_> {
+    fn vouch(&mut self) {
+        self.mark_consistent();
+    }
+}
+
+impl Guard for RLockGuard<'_> {
+    fn vouch(&mut self) {
+        self.mark_consistent();
+    }
+}
+
+impl<T: bytemuck::Pod> Guard for WriteGuard<'_, T> {
     fn vouch(&mut self) {
         self.mark_consistent();
     }

@@ -46,11 +46,13 @@ fn forks_at_any_moment_leave_a_whole_registry() {
             let door = word();
             let is_over = AtomicU32::new(0);
             std::thread::scope(|scope| {
+                let goes_on = || is_over.load(Ordering::SeqCst) == 0;
                 for _ in 0..2 {
-                    scope.spawn(|| {
-                        while is_over.load(Ordering::SeqCst) == 0 {
+                    scope.spawn(move || {
+                        while goes_on() {
                             block_on(lock(door));
                             Mutex::unlock(door);
+                            (0..50).for_each(|_| drop(register(door, 0, LONGEST, Waker::noop())));
                         }
                     });
                 }

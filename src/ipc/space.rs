@@ -1,0 +1,137 @@
+//! `ipc::Space`: objects that processes find by name.
+//!
+//! The file, its users and its directory are `shm::space`'s; this file gives them a face, and says what
+//! each object is made of.
+
+use super::{Event, Lock, Value};
+use crate::shm::arena::Request;
+use crate::shm::handle::Handle;
+use crate::shm::named::name::Name;
+use crate::shm::space::{self, ObjectKind};
+use bytemuck::Pod;
+use std::fmt;
+use std::io;
+
+/// A named place for locks, values and other objects, for processes that have nothing else in common.
+///
+/// The processes of a tree share what they make without names, by sending it. Processes that do not know
+/// each other open a space by its name, and in it objects by theirs: whoever comes first makes the object,
+/// the others have the same.
+///
+/// * **Names.** A space is the file `/dev/shm/latchwork@NAME`; its name is at most 245 bytes long and
+///   has no `/` and no NUL. That of an object has 1 to 64 bytes, of any kind.
+/// * **Life.** An object stays as long as its space: it belongs to no process. A space stays until it is
+///   [unlinked](Space::unlink), or [swept](crate::shm::sweep()) when no process has it open. A process that has opened
+///   it has it until it ends. It takes memory as its objects need it.
+/// * **Death.** As for all of [`ipc`](super): who is killed with a lock leaves it to the next one, who is told. Killed while it
+///   makes a space or an object, it leaves nothing that has a name.
+/// * **Fork.** The child has the space, too, and what its parent has locked it has not.
+/// * **Trust.** Only files of this user that nobody else can write are opened. Who may write the file can also
+///   shorten it, and whoever then touches what is missing dies of SIGBUS.
+///
+/// ```
+/// use latchwork::ipc::Space;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let name = format!("example-{}", std::process::id());
+/// // In any program of this user:
+/// let app = Space::open_or_create(&name)?;
+/// let hits = app.value("hits", 0_u64)?;
+/// hits.update(|n| *n += 1).unwrap();
+/// let jobs = app.lock("jobs")?;
+/// drop(jobs.lock().unwrap());
+///
+/// // In another:
+/// let hits = Space::open(&name)?.value("hits", 0_u64)?;
+/// assert_eq!(hits.get().unwrap(), 1);
+/// # app.unlink()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Python has no such thing: `multiprocessing.Lock` cannot be opened by name. POSIX's `sem_open` can.
+#[derive(Clone, Copy)]
+#[doc(alias = "sem_open")]
+pub struct Space(&'static space::Space);
+
+impl Space {
+    /// Opens the space of this name, made now if there is none. Of several processes that do so at the same
+    /// time one makes it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no name; `PermissionDenied` if the space is another user's, or can be written by
+    /// others; `InvalidData` if it is not of this crate's making, or another version's; `StorageFull` or
+    /// `OutOfMemory` if there is no memory or address space for it.
+    pub fn open_or_create(name: &str) -> io::Result<Space> {
+        space::open_or_create(&Name::of_space(name)?).map(Space)
+    }
+
+    /// Opens the space of this name.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is none, else as for [`open_or_create`](Space::open_or_create).
+    pub fn open(name: &str) -> io::Result<Space> {
+        space::open(&Name::of_space(name)?).map(Space)
+    }
+
+    /// Takes the name away. Those who have the space open keep it, and its objects; who asks for the name finds
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if somebody has done so before; `ResourceBusy` if a process has been stopped while it did the
+    /// same.
+    pub fn unlink(&self) -> io::Result<()> {
+        self.0.remove()
+    }
+
+    /// The lock of this name, made now if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no name, or that of another kind of object; `ResourceBusy` if a process has been
+    /// stopped while it made an object; `InvalidData` if the space is corrupt; else as for [`Lock::new`].
+    pub fn lock(&self, name: &str) -> io::Result<Lock> {
+        let request = Request::new(0, 1);
+        let make = || Handle::holding(self.0.tree(), &[], 1);
+        let handle = (self.0).object(name, ObjectKind::Lock, request, make)?;
+        Ok(Lock::from_handle(handle))
+    }
+
+    /// The value of this name, made with `initial` if there is none.
+    ///
+    /// A value is known by its size and alignment: one of another type of the same two is opened as that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Space::lock), and `InvalidInput` if the value has another size or alignment.
+    pub fn value<T: Pod>(&self, name: &str, initial: T) -> io::Result<Value<T>> {
+        let request = Request::new(size_of::<T>(), align_of::<T>());
+        let bytes = bytemuck::bytes_of(&initial);
+        let make = || Handle::holding(self.0.tree(), bytes, align_of::<T>());
+        let handle = (self.0).object(name, ObjectKind::Value, request, make)?;
+        Ok(Value::from_handle(handle))
+    }
+
+    /// The event of this name, made unset if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Space::lock).
+    pub fn event(&self, name: &str) -> io::Result<Event> {
+        let make = || Event::create(self.0.tree()).map(|event| event.handle().clone());
+        let handle = (self.0).object(name, ObjectKind::Event, Event::request(), make)?;
+        Ok(Event::from_handle(handle))
+    }
+}
+
+/// Shows its name.
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Space")
+            .field(&self.0.name().shown())
+            .finish()
+    }
+}

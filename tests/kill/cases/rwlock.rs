@@ -1,0 +1,223 @@
+//! `ipc::RwLock`: reading, writing and what is in between, alone and while somebody else is inside.
+
+use super::{SOON, free_or_held, inherit};
+use crate::case::{Case, End, Found, Subject};
+use crate::storm::{self, Audit, Load, Storm};
+use latchwork::ipc::{LockError, ReadGuard, RwLock, WriteGuard};
+use std::hint::black_box;
+use std::time::Duration;
+
+type Pair = [u64; 2];
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("RwLock::read", Shelf::new, |s, begin| {
+            begin();
+            drop(s.lock.read().unwrap());
+        }),
+        Case::new("RwLock::write", Shelf::written, |s, begin| {
+            begin();
+            count(&mut s.lock.write().unwrap());
+        }),
+        Case::new("RwLock, downgrade", Shelf::new, |s, begin| {
+            let writer = s.lock.write().unwrap();
+            begin();
+            drop(writer.downgrade().unwrap());
+        }),
+        Case::new(
+            "RwLock::read_within, waiting",
+            Shelf::for_reader,
+            |s, begin| {
+                begin();
+                drop(s.lock.read_within(Duration::from_secs(20)).unwrap());
+            },
+        ),
+        Case::new(
+            "RwLock::write_within, waiting",
+            Shelf::for_writer,
+            |s, begin| {
+                begin();
+                drop(s.lock.write_within(Duration::from_secs(20)).unwrap());
+            },
+        ),
+        Case::new("RwLock::write_within, in vain", Shelf::kept, |s, begin| {
+            begin();
+            assert!(s.lock.write_within(Duration::from_millis(4)).is_err());
+        }),
+    ]
+}
+
+pub fn storm() -> Storm {
+    Storm {
+        name: "RwLock::write",
+        rage: |length| storm::run("RwLock::write", &Counted::new(), 4, length),
+    }
+}
+
+/// Both numbers are the same whenever nobody is between the two increments.
+fn count(pair: &mut Pair) {
+    pair[0] += 1;
+    black_box(&mut *pair);
+    pair[1] += 1;
+}
+
+/// Where the parent is while the victim is at work.
+#[derive(Clone, Copy, PartialEq)]
+enum Parent {
+    Outside,
+    Writing,
+    Reading,
+    /// And goes on until the victim has ended.
+    ReadingOn,
+}
+
+enum Guard {
+    Read(ReadGuard<'static, Pair>),
+    Write(WriteGuard<'static, Pair>),
+}
+
+struct Shelf {
+    lock: &'static RwLock<Pair>,
+    parent: Parent,
+    guard: Option<Guard>,
+    count: u64,
+    /// By how much a finished operation raises the count.
+    adds: u64,
+}
+
+impl Shelf {
+    fn with(parent: Parent) -> Shelf {
+        Shelf {
+            // For the guard beside it; one a case.
+            lock: Box::leak(Box::new(RwLock::new([0; 2]).unwrap())),
+            parent,
+            guard: None,
+            count: 0,
+            adds: 0,
+        }
+    }
+
+    fn new() -> Shelf {
+        Shelf::with(Parent::Outside)
+    }
+
+    fn written() -> Shelf {
+        Shelf {
+            adds: 1,
+            ..Shelf::new()
+        }
+    }
+
+    fn for_reader() -> Shelf {
+        Shelf::with(Parent::Writing)
+    }
+
+    fn for_writer() -> Shelf {
+        Shelf::with(Parent::Reading)
+    }
+
+    fn kept() -> Shelf {
+        Shelf::with(Parent::ReadingOn)
+    }
+}
+
+impl Subject for Shelf {
+    fn before(&mut self) {
+        self.guard = match self.parent {
+            Parent::Outside => None,
+            Parent::Writing => Some(Guard::Write(self.lock.write().unwrap())),
+            _ => Some(Guard::Read(self.lock.read().unwrap())),
+        };
+    }
+
+    fn meanwhile(&mut self) {
+        if self.parent != Parent::ReadingOn {
+            self.guard = None;
+        }
+    }
+
+    fn after(&mut self, end: End) -> Result<Found, String> {
+        if self.guard.is_some() {
+            // A victim that waited does not keep readers out.
+            drop(inherit_reading(self.lock.read_within(SOON))?);
+            if self.lock.try_write().is_ok_and(|guard| guard.is_some()) {
+                return Err("another writes while the parent reads".to_owned());
+            }
+            self.guard = None;
+        }
+        let (mut guard, found) = inherit(self.lock.write_within(SOON))?;
+        let [first, second] = *guard;
+        let all = self.count + self.adds;
+        let as_it_may_be = match (end, found) {
+            (End::Finished, _) => first == all && second == all,
+            (End::Killed, Found::Free) => first == second && (first == self.count || first == all),
+            (End::Killed, Found::Held) => {
+                [first, second].iter().all(|&n| n == self.count || n == all)
+            }
+        };
+        if !as_it_may_be {
+            let before = self.count;
+            *guard = [before; 2];
+            return Err(format!("{before} became {first} and {second}, {found:?}"));
+        }
+        self.count = first;
+        *guard = [first; 2];
+        Ok(found)
+    }
+
+    fn beside(&mut self, limit: Duration) -> Result<(), String> {
+        free_or_held(self.lock.write_within(limit))?;
+        free_or_held(self.lock.read_within(limit))
+    }
+}
+
+/// While the parent reads, no writer can have died.
+fn inherit_reading<G>(outcome: Result<G, LockError<G>>) -> Result<G, String> {
+    outcome.map_err(|error| format!("beside the parent a reader gets \"{error}\""))
+}
+
+/// A pair that many processes count in and look at.
+struct Counted {
+    lock: RwLock<Pair>,
+}
+
+impl Counted {
+    fn new() -> Counted {
+        Counted {
+            lock: RwLock::new([0; 2]).unwrap(),
+        }
+    }
+}
+
+impl Load for Counted {
+    fn turn(&self) {
+        match self.lock.read() {
+            Ok(guard) => assert_eq!(guard[0], guard[1]),
+            // Killed between the two increments.
+            Err(LockError::OwnerDied(guard)) => assert!(guard[0] - guard[1] <= 1),
+            Err(other) => panic!("{other}"),
+        }
+        let mut guard = match self.lock.write() {
+            Ok(guard) => guard,
+            Err(LockError::OwnerDied(mut guard)) => {
+                // The first increment is the one that counts.
+                guard[1] = guard[0];
+                guard.mark_consistent();
+                guard
+            }
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(guard[0], guard[1]);
+        count(&mut guard);
+        drop(guard.downgrade().unwrap());
+    }
+
+    fn audit(&self, audit: Audit) -> Result<(), String> {
+        let (guard, _) = inherit(self.lock.write_within(SOON))?;
+        let [first, second] = *guard;
+        if first - second > 1 || first < audit.turns || first - audit.turns > audit.deaths {
+            return Err(format!("{first} and {second} counted, {audit:?}"));
+        }
+        Ok(())
+    }
+}
