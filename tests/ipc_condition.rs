@@ -15,7 +15,8 @@ mod victim;
 use asleep::{asleep, until_asleep};
 use common::{block_on, pending, watchdog};
 use latchwork::ipc::{
-    AccessError, Array, Condition, Lock, LockError, RawValue, Synchronized, Value, ValueGuard,
+    AccessError, Array, Condition, Lock, LockError, RLock, RawValue, Synchronized, Value,
+    ValueGuard,
 };
 use latchwork::{CancelToken, GaveUp};
 use scratch::scratch;
@@ -428,4 +429,62 @@ fn arrays_and_synchronised_objects_have_conditions() {
         assert_eq!(guard.get(), 4);
         other.join();
     });
+}
+
+/// S11: all levels are given up and come back.
+#[test]
+fn a_recursive_lock_is_given_up_with_all_its_levels() {
+    watchdog(LIMIT, "recursive", || {
+        let (lock, changed) = (RLock::new().unwrap(), Condition::new().unwrap());
+        let told = scratch();
+        let outer = lock.lock().unwrap();
+        let middle = lock.lock().unwrap();
+        let inner = lock.lock().unwrap();
+        let other = Victim::new(|| {
+            // Free only while the other waits.
+            let guard = lock.lock().unwrap();
+            assert_eq!(lock.depth(), 1);
+            told[0].store(1, SeqCst);
+            changed.notify_one().unwrap();
+            drop(guard);
+        });
+        let inner = changed.wait_while(inner, |()| told[0].load(SeqCst) == 0);
+        assert_eq!(lock.depth(), 3);
+        drop((outer, middle));
+        assert!(lock.is_owned());
+        let limit = Duration::from_millis(5);
+        let (inner, outcome) = changed.wait_within(inner.unwrap(), limit).unwrap();
+        assert_eq!((outcome, lock.depth()), (Err(GaveUp::TimedOut), 1));
+        drop(inner);
+        assert!(!lock.is_locked());
+        other.join();
+        // A death is told at the depth that was given up.
+        let guards = (lock.lock().unwrap(), lock.lock().unwrap());
+        let owner = Victim::new(|| {
+            let _held = lock.lock().unwrap();
+            told[1].store(1, SeqCst);
+            changed.notify_all().unwrap();
+            sleep_for_ever()
+        });
+        let killer = thread::spawn(move || {
+            wait_until(|| told[1].load(SeqCst) == 1);
+            owner.kill();
+        });
+        let error = changed.wait(guards.1).unwrap_err();
+        killer.join().unwrap();
+        error.into_guard().expect("it is held").mark_consistent();
+        assert_eq!(lock.depth(), 1);
+        drop(guards.0);
+        drop(lock.try_lock().unwrap().expect("it is free"));
+    });
+}
+
+/// S8: Python's "cannot wait on un-acquired lock" is left for one case only.
+#[test]
+#[should_panic(expected = "released by hand")]
+fn a_guard_whose_lock_was_released_by_hand_is_a_panic() {
+    let (lock, changed) = (RLock::new().unwrap(), Condition::new().unwrap());
+    let guard = lock.lock().unwrap();
+    lock.release().unwrap();
+    drop(changed.wait(guard));
 }

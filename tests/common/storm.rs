@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_millis(150);
 /// A deadline that began anew with each interruption would not be reached while the storm lasts.
 const AT_MOST: Duration = Duration::from_secs(10);
-/// So many interruptions make a storm.
-const MANY: usize = 100;
+/// So many interruptions make a storm, also where a busy machine holds it up.
+const MANY: usize = 20;
 
 thread_local! {
     static INTERRUPTIONS: AtomicUsize = const { AtomicUsize::new(0) };

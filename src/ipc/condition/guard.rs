@@ -3,7 +3,10 @@
 //! The trait is sealed, and what its hidden half gives out can be used by the condition only.
 
 use crate::Limit;
-use crate::ipc::{ArrayGuard, LockError, LockGuard, SynchronizedGuard, ValueGuard, lock, value};
+use crate::ipc::rlock::AllLevels;
+use crate::ipc::{
+    ArrayGuard, LockError, LockGuard, RLockGuard, SynchronizedGuard, ValueGuard, lock, value,
+};
 use crate::shm::handle::Handle;
 use bytemuck::Pod;
 
@@ -15,6 +18,8 @@ use bytemuck::Pod;
 /// | [`ValueGuard`] | the value: `&mut T` |
 /// | [`ArrayGuard`] | the elements: `&mut [T]` |
 /// | [`SynchronizedGuard`] | the object: `&mut &R` |
+///
+/// | [`RLockGuard`], with all levels of the thread; as many come back | nothing: `&mut ()` |
 ///
 /// Nobody else can implement it.
 pub trait ConditionGuard: Sized + sealed::Sealed {
@@ -43,7 +48,7 @@ pub trait TaskGuard: ConditionGuard {
 }
 
 mod sealed {
-    use super::{ArrayGuard, LockGuard, Pod, SynchronizedGuard, ValueGuard};
+    use super::{ArrayGuard, LockGuard, Pod, RLockGuard, SynchronizedGuard, ValueGuard};
 
     pub trait Sealed {}
 
@@ -51,6 +56,12 @@ mod sealed {
     impl<T: Pod> Sealed for ValueGuard<'_, T> {}
     impl<T: Pod> Sealed for ArrayGuard<'_, T> {}
     impl<R> Sealed for SynchronizedGuard<'_, R> {}
+    impl Sealed for RLockGuard<'_> {}
+}
+
+/// Takes no memory, so none is lost.
+fn nothing() -> &'static mut () {
+    Box::leak(Box::new(()))
 }
 
 /// A lock that was given up.
@@ -70,8 +81,7 @@ impl<'a> ConditionGuard for LockGuard<'a> {
     }
 
     fn value(&mut self) -> &mut () {
-        // Nothing takes no memory, so none is lost.
-        Box::leak(Box::new(()))
+        nothing()
     }
 }
 
@@ -127,6 +137,28 @@ impl<'a, R> ConditionGuard for SynchronizedGuard<'a, R> {
 
     fn value(&mut self) -> &mut &'a R {
         &mut self.object
+    }
+}
+
+/// All levels of a lock that were given up.
+#[must_use = "the lock has to be taken again"]
+pub struct ReleasedLevels<'a>(AllLevels<'a>);
+
+impl<'a> ConditionGuard for RLockGuard<'a> {
+    type Value = ();
+    type Released = ReleasedLevels<'a>;
+
+    fn release(self) -> ReleasedLevels<'a> {
+        let levels = self.release_all();
+        ReleasedLevels(levels.expect("the lock of this guard was released by hand"))
+    }
+
+    fn lock_again(released: ReleasedLevels<'a>) -> Result<Self, LockError<Self>> {
+        released.0.restore(Limit::none())
+    }
+
+    fn value(&mut self) -> &mut () {
+        nothing()
     }
 }
 

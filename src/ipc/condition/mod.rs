@@ -105,6 +105,11 @@ impl Condition {
     /// [`OwnerDied`](LockError::OwnerDied) holds the guard: somebody died with the lock meanwhile, or
     /// before, and nobody has vouched for what it protects. With any other error the lock is not held,
     /// because the condition or the lock is of no use any more; never [`GaveUp`](LockError::GaveUp).
+    ///
+    /// # Panics
+    ///
+    /// With a guard of an [`RLock`](super::RLock) whose levels were released by hand. So do all methods that
+    /// wait.
     pub fn wait<G: ConditionGuard>(&self, guard: G) -> Result<G, LockError<G>> {
         self.wait_within(guard, Limit::none())
             .map(|(guard, _)| guard)

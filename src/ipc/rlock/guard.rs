@@ -45,7 +45,6 @@ impl<'a> RLockGuard<'a> {
     ///
     /// Guards of other levels stay with their frames, and are good again after
     /// [`restore`](AllLevels::restore). `None` if the lock was released by hand under this guard.
-    #[allow(dead_code, reason = "called by conditions, which are to come")]
     pub(in crate::ipc) fn release_all(self) -> Option<AllLevels<'a>> {
         let lock = self.lock;
         std::mem::forget(self);
@@ -66,7 +65,6 @@ pub(in crate::ipc) struct AllLevels<'a> {
 impl<'a> AllLevels<'a> {
     /// Takes the lock again, as deep as it was. If that cannot be, the guards of the other levels do
     /// nothing when they are dropped.
-    #[allow(dead_code, reason = "called by conditions, which are to come")]
     pub(in crate::ipc) fn restore(
         self,
         limit: Limit<'_>,

@@ -6,6 +6,7 @@
 mod bare;
 mod guard;
 
+pub(in crate::ipc) use guard::AllLevels;
 pub use guard::RLockGuard;
 
 use super::{Holder, LockError};

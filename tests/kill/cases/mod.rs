@@ -18,6 +18,9 @@
 //! A load for the random driver is a [`Load`](crate::storm::Load), in the same file, and a line in
 //! [`storms`].
 
+mod barrier;
+mod condition;
+mod event;
 mod lock;
 mod object;
 mod rlock;
@@ -30,8 +33,10 @@ use crate::case::{Case, Found};
 use crate::storm::Storm;
 use latchwork::GaveUp;
 use latchwork::ipc::{Lock, LockError, LockGuard, RLockGuard, ValueGuard, WriteGuard};
+use std::pin::Pin;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     let all = [
@@ -40,6 +45,9 @@ pub fn cases() -> Vec<Case> {
         object::cases(),
         rlock::cases(),
         roster::cases(),
+        event::cases(),
+        condition::cases(),
+        barrier::cases(),
         rwlock::cases(),
         semaphore::cases(),
     ];
@@ -98,6 +106,29 @@ fn inherit<G: Guard>(outcome: Result<G, LockError<G>>) -> Result<(G, Found), Str
             Ok((guard, Found::Held))
         }
         Err(other) => Err(format!("survivors get \"{other}\"")),
+    }
+}
+
+/// Those that are so long, or wait so often, that each takes ten seconds or more: for full runs only.
+fn at_length(cases: Vec<Case>) -> Vec<Case> {
+    match std::env::var("LATCHWORK_KILL").as_deref() {
+        Ok("full") => cases,
+        _ => Vec::new(),
+    }
+}
+
+/// What a future of the parent comes to, if it does so in time.
+fn comes_to<F: Future + ?Sized>(mut future: Pin<&mut F>, limit: Duration) -> Option<F::Output> {
+    let began = Instant::now();
+    loop {
+        let context = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Some(output);
+        }
+        if began.elapsed() >= limit {
+            return None;
+        }
+        std::thread::sleep(Duration::from_micros(50));
     }
 }
 

@@ -160,7 +160,7 @@ impl Round {
 
 /// That a round was cut off by a reset, as a word that is never zero.
 pub(super) fn cut(number: u64, why: BrokenBarrier) -> u64 {
-    number << ROUND | 1 + why.code()
+    number << ROUND | (1 + why.code())
 }
 
 /// Which round was cut off, and why; `None` for a word that is no such thing.
