@@ -59,18 +59,6 @@ impl Event {
         Object::new(tree, |_| {}).map(Event)
     }
 
-    pub(super) fn from_handle(handle: Handle) -> Event {
-        Event(Object::from_handle(handle))
-    }
-
-    pub(super) fn handle(&self) -> &Handle {
-        self.0.handle()
-    }
-
-    pub(super) fn request() -> Request {
-        Request::new(size_of::<Flag>(), align_of::<Flag>())
-    }
-
     /// Is the flag up? The answer may be outdated when it arrives.
     ///
     /// # Errors

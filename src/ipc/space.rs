@@ -3,12 +3,14 @@
 //! The file, its users and its directory are `shm::space`'s; this file gives them a face, and says what
 //! each object is made of.
 
-use super::{Event, Lock, Value};
-use crate::shm::arena::Request;
-use crate::shm::handle::Handle;
+use super::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RwLock, Semaphore, Value};
+use crate::shm::Tree;
+use crate::shm::handle::{Address, Handle};
 use crate::shm::named::name::Name;
-use crate::shm::space::{self, ObjectKind};
+use crate::shm::space::{self, ObjectKind, Shape};
 use bytemuck::Pod;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::io;
 
@@ -94,10 +96,9 @@ impl Space {
     /// `InvalidInput` if it is no name, or that of another kind of object; `ResourceBusy` if a process has been
     /// stopped while it made an object; `InvalidData` if the space is corrupt; else as for [`Lock::new`].
     pub fn lock(&self, name: &str) -> io::Result<Lock> {
-        let request = Request::new(0, 1);
-        let make = || Handle::holding(self.0.tree(), &[], 1);
-        let handle = (self.0).object(name, ObjectKind::Lock, request, make)?;
-        Ok(Lock::from_handle(handle))
+        self.object(name, ObjectKind::Lock, NOTHING, |tree| {
+            Handle::holding(tree, &[], 1).map(Lock::from_handle)
+        })
     }
 
     /// The value of this name, made with `initial` if there is none.
@@ -108,11 +109,10 @@ impl Space {
     ///
     /// As for [`lock`](Space::lock), and `InvalidInput` if the value has another size or alignment.
     pub fn value<T: Pod>(&self, name: &str, initial: T) -> io::Result<Value<T>> {
-        let request = Request::new(size_of::<T>(), align_of::<T>());
-        let bytes = bytemuck::bytes_of(&initial);
-        let make = || Handle::holding(self.0.tree(), bytes, align_of::<T>());
-        let handle = (self.0).object(name, ObjectKind::Value, request, make)?;
-        Ok(Value::from_handle(handle))
+        self.object(name, ObjectKind::Value, plain::<T>(), |tree| {
+            let bytes = bytemuck::bytes_of(&initial);
+            Handle::holding(tree, bytes, align_of::<T>()).map(Value::from_handle)
+        })
     }
 
     /// The event of this name, made unset if there is none.
@@ -121,10 +121,106 @@ impl Space {
     ///
     /// As for [`lock`](Space::lock).
     pub fn event(&self, name: &str) -> io::Result<Event> {
-        let make = || Event::create(self.0.tree()).map(|event| event.handle().clone());
-        let handle = (self.0).object(name, ObjectKind::Event, Event::request(), make)?;
-        Ok(Event::from_handle(handle))
+        self.object(name, ObjectKind::Event, NOTHING, Event::create)
     }
+
+    /// The reentrant lock of this name, made now if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Space::lock).
+    pub fn rlock(&self, name: &str) -> io::Result<RLock> {
+        self.object(name, ObjectKind::RLock, NOTHING, RLock::create)
+    }
+
+    /// The read-write lock of this name, made around `initial` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`value`](Space::value).
+    pub fn rwlock<T: Pod>(&self, name: &str, initial: T) -> io::Result<RwLock<T>> {
+        self.object(name, ObjectKind::RwLock, plain::<T>(), |tree| {
+            RwLock::create(tree, initial)
+        })
+    }
+
+    /// The semaphore of this name, made with so many permits if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Space::lock), and as for [`Semaphore::new`].
+    pub fn semaphore(&self, name: &str, permits: u32) -> io::Result<Semaphore> {
+        self.object(name, ObjectKind::Semaphore, NOTHING, |tree| {
+            Semaphore::create(tree, permits)
+        })
+    }
+
+    /// The bounded semaphore of this name, made full if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Space::lock), as for [`BoundedSemaphore::new`], and `InvalidInput` if there is one of
+    /// another capacity.
+    pub fn bounded_semaphore(&self, name: &str, capacity: u32) -> io::Result<BoundedSemaphore> {
+        let shape = (capacity.into(), 0);
+        self.object(name, ObjectKind::BoundedSemaphore, shape, |tree| {
+            BoundedSemaphore::create(tree, capacity)
+        })
+    }
+
+    /// The condition of this name, made now if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Space::lock).
+    pub fn condition(&self, name: &str) -> io::Result<Condition> {
+        self.object(name, ObjectKind::Condition, NOTHING, Condition::create)
+    }
+
+    /// The barrier of this name, made for so many parties if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock`](Space::lock), as for [`Barrier::new`], and `InvalidInput` if there is one for another
+    /// number of parties.
+    pub fn barrier(&self, name: &str, parties: usize) -> io::Result<Barrier> {
+        let shape = (parties as u64, 0);
+        self.object(name, ObjectKind::Barrier, shape, |tree| {
+            Barrier::create(tree, parties)
+        })
+    }
+
+    /// Every object of `ipc` is its address when it travels. So it is here, too: what was made is written
+    /// down as what it serialises to, and opened by deserialising that, with all checks of its type.
+    fn object<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        kind: ObjectKind,
+        (len, align): (u64, u32),
+        make: impl FnOnce(&'static Tree) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut made = None;
+        let address = self.0.object(name, Shape { kind, len, align }, || {
+            let object = made.insert(make(self.0.tree())?);
+            recoded::<T, Address>(object)
+        })?;
+        made.map_or_else(|| recoded(&address), Ok)
+    }
+}
+
+/// The rest of the shape of what has none.
+const NOTHING: (u64, u32) = (0, 0);
+
+/// That of plain data.
+fn plain<T>() -> (u64, u32) {
+    (size_of::<T>() as u64, align_of::<T>() as u32)
+}
+
+/// One that serialises to the same as the other.
+fn recoded<A: Serialize, B: DeserializeOwned>(from: &A) -> io::Result<B> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let bytes = postcard::to_stdvec(from).map_err(invalid)?;
+    postcard::from_bytes(&bytes).map_err(invalid)
 }
 
 /// Shows its name.

@@ -50,6 +50,22 @@ pub(crate) struct Address {
     generation: u32,
 }
 
+impl Address {
+    /// That of the block at this place of the tree.
+    pub(crate) fn within(tree: &Tree, (index, generation): (u32, u32)) -> Address {
+        Address {
+            arena: tree.arena.id(),
+            index,
+            generation,
+        }
+    }
+
+    /// Where in its tree the block is.
+    pub(crate) fn place(self) -> (u32, u32) {
+        (self.index, self.generation)
+    }
+}
+
 /// What the creating process's clones share: the last one frees the block.
 struct Creation {
     tree: &'static Tree,
@@ -315,18 +331,6 @@ impl Handle {
         request: Request,
     ) -> io::Result<Handle> {
         Handle::find(tree, index, generation, request)
-    }
-
-    /// Where in its tree the block is.
-    pub(crate) fn place(&self) -> (u32, u32) {
-        (self.index, self.generation)
-    }
-
-    /// Gives the block to no process: it stays when this one has gone, and when its handles have.
-    pub(crate) fn keep_for_ever(&self) -> io::Result<()> {
-        let me = self.tree.roster.me()?;
-        (self.tree.arena).keep_for_ever(self.index, self.generation, me);
-        Ok(())
     }
 
     /// What another process needs to find the block.

@@ -43,8 +43,7 @@ impl<S: Shared> Object<S> {
         Ok(Object::from_handle(handle))
     }
 
-    /// `handle` has room for an `S`.
-    pub(crate) fn from_handle(handle: Handle) -> Object<S> {
+    fn from_handle(handle: Handle) -> Object<S> {
         Object {
             handle,
             _state: PhantomData,

@@ -13,7 +13,7 @@ use super::Space;
 use crate::Limit;
 use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::arena::Request;
-use crate::shm::handle::Handle;
+use crate::shm::handle::{Address, Handle};
 use crate::shm::named::name::refused;
 use crate::shm::refusal::Refusal;
 use crate::shm::segment::invalid;
@@ -57,24 +57,37 @@ struct Entry {
 
 const _: () = assert!(mem::size_of::<Page>() == 4096);
 
-/// What an object is: of two kinds none is ever opened as the other.
+/// What an object is: one is never opened as what is of another shape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    pub(crate) kind: ObjectKind,
+    /// What else must be the same, by kind: how many bytes, parties, ...
+    pub(crate) len: u64,
+    pub(crate) align: u32,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum ObjectKind {
     Lock = 1,
     Value = 2,
     Event = 3,
+    RLock = 4,
+    RwLock = 5,
+    Semaphore = 6,
+    BoundedSemaphore = 7,
+    Condition = 8,
+    Barrier = 9,
 }
 
 impl Space {
-    /// The object of this name, or what `make` makes if there is none; `make` has to make what is asked for.
+    /// The object of this name, or the one that `make` makes in this space if there is none.
     pub(crate) fn object(
         &'static self,
         name: &str,
-        kind: ObjectKind,
-        request: Request,
-        make: impl FnOnce() -> io::Result<Handle>,
-    ) -> io::Result<Handle> {
+        shape: Shape,
+        make: impl FnOnce() -> io::Result<Address>,
+    ) -> io::Result<Address> {
         let name = pack_name(name)?;
         let mut page = self.first_page()?;
         let first = page.clone();
@@ -85,7 +98,7 @@ impl Space {
                 match self.state_of(entry) {
                     NAMED if entry.is_called(&name) => {
                         held.mark_consistent();
-                        return self.opened(entry, kind, request);
+                        return self.opened(entry, shape);
                     }
                     NAMED => {}
                     _ => {
@@ -104,9 +117,11 @@ impl Space {
                         None => &of(&self.append_page(&page)?).entries[0],
                     };
                     let made = make()?;
-                    entry.write(&name, kind, request, &made);
+                    let (index, generation) = made.place();
+                    let me = self.tree.roster.me()?;
+                    entry.write(&name, shape, made);
                     entry.state.store(PENDING, Ordering::Release);
-                    made.keep_for_ever()?;
+                    self.tree.arena.keep_for_ever(index, generation, me);
                     entry.state.store(NAMED, Ordering::Release);
                     return Ok(made);
                 }
@@ -129,21 +144,16 @@ impl Space {
         state
     }
 
-    fn opened(
-        &'static self,
-        entry: &Entry,
-        kind: ObjectKind,
-        request: Request,
-    ) -> io::Result<Handle> {
-        let is_same = entry.kind.load(Ordering::Relaxed) == kind as u32
-            && entry.len.load(Ordering::Relaxed) == request.len as u64
-            && entry.align.load(Ordering::Relaxed) as usize == request.align;
+    fn opened(&self, entry: &Entry, shape: Shape) -> io::Result<Address> {
+        let is_same = entry.kind.load(Ordering::Relaxed) == shape.kind as u32
+            && entry.len.load(Ordering::Relaxed) == shape.len
+            && entry.align.load(Ordering::Relaxed) == shape.align;
         if !is_same {
             return Err(refused("the name is that of an object of another type"));
         }
         let place = unpack(entry.place.load(Ordering::Relaxed));
         let place = place.ok_or_else(|| invalid("an entry without a place"))?;
-        Handle::within(&self.tree, place, request)
+        Ok(Address::within(&self.tree, place))
     }
 
     fn first_page(&'static self) -> io::Result<Handle> {
@@ -153,12 +163,16 @@ impl Space {
         }
         let ours = self.new_page()?;
         // Release: who finds the page finds it empty.
-        let first =
-            cell.compare_exchange(0, pack(ours.place()), Ordering::AcqRel, Ordering::Acquire);
+        let first = cell.compare_exchange(
+            0,
+            pack(ours.address().place()),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         match first.map_err(unpack) {
             Ok(_) => Ok(ours),
             Err(Some(place)) => {
-                let (index, generation) = ours.place();
+                let (index, generation) = ours.address().place();
                 if let Ok(_held) = ours.lock(Limit::from(PATIENCE)) {
                     let Space { tree, .. } = self;
                     tree.arena.free_for_ever(index, generation, &tree.roster);
@@ -172,7 +186,9 @@ impl Space {
     /// One more page, after the last one.
     fn append_page(&'static self, last: &Handle) -> io::Result<Handle> {
         let page = self.new_page()?;
-        of(last).next.store(pack(page.place()), Ordering::Release);
+        of(last)
+            .next
+            .store(pack(page.address().place()), Ordering::Release);
         Ok(page)
     }
 
@@ -189,14 +205,14 @@ impl Entry {
     }
 
     /// All but the state.
-    fn write(&self, name: &[u64; WORDS + 1], kind: ObjectKind, request: Request, object: &Handle) {
+    fn write(&self, name: &[u64; WORDS + 1], shape: Shape, object: Address) {
         for (place, word) in self.name.iter().zip(name) {
             place.store(*word, Ordering::Relaxed);
         }
         self.name_len.store(name[WORDS] as u32, Ordering::Relaxed);
-        self.kind.store(kind as u32, Ordering::Relaxed);
-        self.len.store(request.len as u64, Ordering::Relaxed);
-        self.align.store(request.align as u32, Ordering::Relaxed);
+        self.kind.store(shape.kind as u32, Ordering::Relaxed);
+        self.len.store(shape.len, Ordering::Relaxed);
+        self.align.store(shape.align, Ordering::Relaxed);
         self.place.store(pack(object.place()), Ordering::Relaxed);
     }
 }
@@ -262,9 +278,11 @@ mod tests {
         space
     }
 
-    fn request() -> Request {
-        Request::new(8, 8)
-    }
+    const SHAPE: Shape = Shape {
+        kind: ObjectKind::Value,
+        len: 8,
+        align: 8,
+    };
 
     fn named(space: &'static Space, name: &str, initial: u64) -> u64 {
         let make = || Handle::holding(&space.tree, &initial.to_ne_bytes(), 8);
@@ -284,10 +302,12 @@ mod tests {
         let entry = entries.find(free).unwrap();
         let object = Handle::holding(&space.tree, &7_u64.to_ne_bytes(), 8).unwrap();
         let name = pack_name(name).unwrap();
-        entry.write(&name, ObjectKind::Value, request(), &object);
+        entry.write(&name, SHAPE, object.address());
         entry.state.store(PENDING, Ordering::Release);
         if kept {
-            object.keep_for_ever().unwrap();
+            let (index, generation) = object.address().place();
+            let me = space.tree.roster.me().unwrap();
+            space.tree.arena.keep_for_ever(index, generation, me);
         }
         object
     }
@@ -312,10 +332,10 @@ mod tests {
         let space = space();
         named(space, "one", 1);
         let page = space.first_page().unwrap();
-        of(&page).next.store(pack(page.place()), Ordering::Relaxed);
-        let make = || Handle::holding(&space.tree, &[0; 8], 8);
-        let looked = space.object("two", ObjectKind::Value, request(), make);
-        let error = looked.map(drop).unwrap_err();
+        of(&page)
+            .next
+            .store(pack(page.address().place()), Ordering::Relaxed);
+        let error = space.object("two", SHAPE, || unreachable!()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
@@ -324,17 +344,17 @@ mod tests {
         let space = space();
         named(space, "one", 1);
         let page = space.first_page().unwrap();
-        let make = || Handle::holding(&space.tree, &[0; 8], 8);
         for place in [
             0,
             1,
             u64::MAX,
             pack((1 << 30, 0)),
             pack((0, 5)),
-            pack(page.place()),
+            pack(page.address().place()),
         ] {
             of(&page).entries[0].place.store(place, Ordering::Relaxed);
-            let opened = space.object("one", ObjectKind::Value, request(), make);
+            let opened = space.object("one", SHAPE, || unreachable!());
+            let opened = opened.and_then(|address| Handle::at(address, Request::new(8, 8)));
             // Of a past generation there may be a handle, for which everything is gone.
             if let Ok(handle) = opened {
                 assert!(!handle.is_current(), "{place:#x}");

@@ -10,7 +10,7 @@
 
 mod directory;
 
-pub(crate) use directory::ObjectKind;
+pub(crate) use directory::{ObjectKind, Shape};
 
 use super::Tree;
 use super::arena::Arena;
