@@ -5,7 +5,8 @@ use crate::GaveUp;
 use crate::shm::arena::{Arena, Request};
 use crate::shm::roster::Roster;
 use crate::shm::segment::{Kind, Segment};
-use crate::shm::word::{Liveness, Owner, Patience, Verdict};
+use crate::shm::wait::Patience;
+use crate::shm::word::{Liveness, Owner, Verdict};
 use std::time::Duration;
 
 /// A roster that knows by the name alone who lives.
