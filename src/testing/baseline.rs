@@ -76,8 +76,8 @@ impl Baseline {
     ///
     /// # Errors
     ///
-    /// The [`Leaks`], or what the system says, as a boxed [`io::Error`].
-    pub fn check(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+    /// One with the [`Leaks`] in it, or what the system says if `/proc` cannot be read.
+    pub fn check(&self) -> io::Result<()> {
         let began = Instant::now();
         loop {
             let leaks = self.leaks()?;
@@ -85,7 +85,7 @@ impl Baseline {
                 return Ok(());
             }
             if began.elapsed() > PATIENCE {
-                return Err(Leaks(leaks).into());
+                return Err(io::Error::other(Leaks(leaks)));
             }
             thread::sleep(Duration::from_millis(20));
         }

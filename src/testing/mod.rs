@@ -53,9 +53,9 @@
 //!   the other threads use is not.
 //! * **Time.** A step takes some microseconds, so an operation runs a thousand times slower than it
 //!   would, and all kill points of a long one by steps alone take minutes: a [`Course`] knows the way, and
-//!   the victim runs most of it. A limit of a millisecond may be over before it is looked at. Operations that spin for a
-//!   time take more or fewer instructions each time; a kill point is a number of instructions, not a
-//!   place.
+//!   the victim runs most of it. A limit of a millisecond may be over before it is looked at.
+//!   Operations that spin for a time take more or fewer instructions each time; a kill point is a
+//!   number of instructions, not a place.
 //! * **System calls** are one instruction. A victim that sleeps in one is killed or stopped there,
 //!   asleep; [`Stepper::step`] says [`Asleep`](Step::Asleep), so that a test can wake it.
 //! * **Instructions that repeat themselves** (`rep movsb`) are stepped three repetitions far, and then

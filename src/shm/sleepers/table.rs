@@ -138,7 +138,7 @@ impl Table {
             slice,
             ..
         } = arrival;
-        // Relaxed: see the second point at the top of `shm::sleepers`.
+        // Relaxed: see the first point at the top of `shm::sleepers`.
         if word.load(Ordering::Relaxed) != expected {
             return Err(arrival.waker);
         }
@@ -340,5 +340,62 @@ impl Table {
             line.is_slept_on = false;
         }
         self.slices.iter().any(|slice| slice.first().is_some())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn enter(table: &mut Table, word: &'static AtomicU32) -> u32 {
+        let arrival = Arrival {
+            word,
+            expected: word.load(Ordering::Relaxed),
+            slice: Slice::FIRST,
+            waker: Waker::noop().clone(),
+            thread: 0,
+        };
+        let entered = table.enter(arrival, Instant::now(), &mut Told::new());
+        entered.expect("the word has not changed").at
+    }
+
+    #[test]
+    fn words_that_do_not_fit_are_slept_on_in_turn() {
+        static WORDS: [AtomicU32; 10] = [const { AtomicU32::new(0) }; 10];
+        let mut table = Table::new();
+        for word in &WORDS {
+            enter(&mut table, word);
+        }
+        let mut turns = [0; WORDS.len()];
+        for _ in 0..WORDS.len() {
+            let mut set = Vec::new();
+            assert!(!table.fill(&mut set, 3), "they do not all fit");
+            assert_eq!(set.len(), 3);
+            for awaited in set {
+                let is_it = |word: &AtomicU32| std::ptr::eq(word, awaited.word);
+                turns[WORDS.iter().position(is_it).unwrap()] += 1;
+            }
+        }
+        assert_eq!(turns, [3; WORDS.len()], "each as often as the others");
+        assert!(table.fill(&mut Vec::new(), WORDS.len()), "these all fit");
+    }
+
+    #[test]
+    fn who_waits_for_another_value_shows_the_others_that_theirs_is_gone() {
+        static WORD: AtomicU32 = AtomicU32::new(0);
+        let mut table = Table::new();
+        let early = [0; 2].map(|_| enter(&mut table, &WORD));
+        let gone = enter(&mut table, &WORD);
+        assert_eq!(table.leave(gone).ended, None);
+        WORD.store(1, Ordering::Relaxed);
+        let late = enter(&mut table, &WORD);
+        assert_eq!(late, gone, "a slot is used again");
+        assert_eq!(early.map(|at| table.ended(at)), [Some(Ended::Woken); 2]);
+        assert_eq!(table.ended(late), None);
+        let mut told = Told::new();
+        table.look(Instant::now() + Slice::FIRST.length(), &mut told);
+        assert_eq!(table.ended(late), Some(Ended::Expired));
+        assert_eq!(told.wakers.len(), 1);
+        assert!(table.next_deadline().is_none());
     }
 }

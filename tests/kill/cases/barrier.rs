@@ -1,9 +1,8 @@
 //! `ipc::Barrier`: arriving first, in vain and last; abort and reset.
 
-use super::{SOON, at_length, comes_to};
+use super::{SOON, Task, at_length, comes_to};
 use crate::case::{Case, End, Found, Subject};
 use latchwork::ipc::{Barrier, BarrierError, BarrierWait, BrokenBarrier};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
@@ -153,7 +152,7 @@ impl Subject for Lonely {
 /// One at which a task of the parent has arrived.
 struct Awaited {
     pair: Pair,
-    waiter: Option<Pin<Box<dyn Future<Output = Result<BarrierWait, BarrierError>>>>>,
+    waiter: Option<Task<Result<BarrierWait, BarrierError>>>,
 }
 
 impl Awaited {

@@ -1,9 +1,8 @@
 //! `ipc::Condition`: notifications, and waits that are ended or not.
 
-use super::{SOON, at_length, comes_to, free_or_held, inherit};
+use super::{SOON, Task, at_length, comes_to, free_or_held, inherit};
 use crate::case::{Case, End, Found, Subject};
 use latchwork::ipc::{Condition, LockError, Value, ValueGuard};
-use std::pin::Pin;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -141,7 +140,7 @@ type Guard = ValueGuard<'static, u64>;
 /// One that a task of the parent waits for.
 struct Waited {
     basket: Basket,
-    waiter: Option<Pin<Box<dyn Future<Output = Result<Guard, LockError<Guard>>>>>>,
+    waiter: Option<Task<Result<Guard, LockError<Guard>>>>,
 }
 
 impl Waited {

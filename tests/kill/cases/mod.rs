@@ -117,6 +117,9 @@ fn at_length(cases: Vec<Case>) -> Vec<Case> {
     }
 }
 
+/// A task of the parent, which waits while the victim is at it.
+type Task<T> = Pin<Box<dyn Future<Output = T>>>;
+
 /// What a future of the parent comes to, if it does so in time.
 fn comes_to<F: Future + ?Sized>(mut future: Pin<&mut F>, limit: Duration) -> Option<F::Output> {
     let began = Instant::now();
