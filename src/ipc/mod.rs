@@ -83,8 +83,10 @@ mod shared_bytes;
 mod shared_slice;
 mod space;
 mod synchronized;
+mod usage;
 mod value;
 
+pub use crate::shm::arena::Usage;
 pub use crate::shm::holder::Holder;
 pub use array::{Array, ArrayGuard};
 pub use barrier::{Barrier, BarrierAction, BarrierError, BarrierWait, BrokenBarrier, NoAction};
@@ -105,4 +107,5 @@ pub use shared_bytes::SharedBytes;
 pub use shared_slice::{Misfit, OutOfBounds, SharedIter, SharedSlice};
 pub use space::Space;
 pub use synchronized::{Synchronized, SynchronizedGuard};
+pub use usage::usage;
 pub use value::{Value, ValueGuard};

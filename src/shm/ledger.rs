@@ -38,7 +38,6 @@ pub(crate) enum Unchanged {
     Declined,
 }
 
-#[allow(dead_code, reason = "part of it is for primitives that are to come")]
 impl Ledger {
     #[cfg(loom)]
     pub(crate) fn new() -> Ledger {

@@ -31,7 +31,6 @@ impl Arena {
 
     /// Frees a block that was taken [for ever](super::Request::for_ever); says whether it was one.
     /// The caller has it locked, and unlocks it.
-    #[allow(dead_code, reason = "called by named spaces, which are to come")]
     pub(crate) fn free_for_ever(
         &self,
         index: u32,

@@ -42,7 +42,7 @@ mod usage;
 )]
 pub(crate) use pin::NotPinned;
 #[allow(unused_imports, reason = "the public face is to come")]
-pub(crate) use usage::Usage;
+pub use usage::Usage;
 
 use self::place::{Class, LONGEST, Layout, SHORTEST, header_offset};
 use self::real::Known;
@@ -126,7 +126,6 @@ impl Request {
     }
 
     /// To be used without its lock by those who have [pinned](Arena::pin) it.
-    #[allow(dead_code, reason = "asked for by queues and views, which are to come")]
     pub(crate) fn pinned(self) -> Request {
         Request {
             pinned: true,
@@ -135,7 +134,6 @@ impl Request {
     }
 
     /// Belongs to no process: stays until [`Arena::free_for_ever`].
-    #[allow(dead_code, reason = "asked for by named spaces, which are to come")]
     pub(crate) fn for_ever(self) -> Request {
         Request {
             owner: Some(FOR_EVER),
@@ -343,7 +341,6 @@ impl Block {
     }
 
     /// How many bytes the object has.
-    #[allow(dead_code, reason = "objects whose handles do not say it are to come")]
     pub(crate) fn len(&self) -> usize {
         (self.shape.load(Ordering::Relaxed) & !PINNED) as usize
     }

@@ -21,10 +21,6 @@ use std::mem;
 
 /// Why a block was not pinned.
 #[derive(Debug)]
-#[allow(
-    dead_code,
-    reason = "read by handles of pinned objects, which are to come"
-)]
 pub(crate) enum NotPinned {
     GaveUp(GaveUp),
     /// The memory holds what no participant can have written, or the object is not one to be pinned.
@@ -39,10 +35,6 @@ impl Arena {
     /// Adds a pin of this process to an object that was made [pinned](super::Request::pinned).
     ///
     /// Waits for the block's lock, which is held for long by nobody who is not stopped.
-    #[allow(
-        dead_code,
-        reason = "called by handles of pinned objects, which are to come"
-    )]
     pub(crate) fn pin(
         &self,
         index: u32,
@@ -84,10 +76,6 @@ impl Arena {
 
     /// Removes a pin of this process. Does nothing if it has none, as the child of a fork, which has
     /// its parent's handles and not its pins. Never waits.
-    #[allow(
-        dead_code,
-        reason = "called by handles of pinned objects, which are to come"
-    )]
     pub(crate) fn unpin(&self, index: u32, me: Owner, roster: &impl Liveness) {
         let (Some(block), Some(ledger)) = (self.block(index), self.ledger(index)) else {
             return;
@@ -104,10 +92,6 @@ impl Arena {
 
     /// Who has pinned the block. Asked with the block locked or pinned; `None` if it has no ledger, or
     /// no memory for one.
-    #[allow(
-        dead_code,
-        reason = "called by objects that count by ledger, which are to come"
-    )]
     pub(crate) fn ledger(&self, index: u32) -> Option<&Ledger> {
         self.block(index)?;
         self.pins(index).ok()?

@@ -4,23 +4,22 @@ use super::Arena;
 use crate::platform::atomic::Ordering;
 use std::io;
 
-/// What an arena holds at one moment; it may be outdated when the caller reads it.
+/// What the shared memory of a tree holds; it may be outdated when the caller reads it. Of [`usage`](crate::ipc::usage).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(dead_code, reason = "the public face is to come")]
-pub(crate) struct Usage {
-    /// Blocks ever made.
-    pub(crate) blocks: u32,
-    /// Those of them that belong to nobody.
-    pub(crate) free_blocks: u32,
-    /// Memory that the arena takes, headers and free blocks included.
-    pub(crate) bytes_real: u64,
-    /// Bytes that were asked for by those who have not freed them.
-    pub(crate) bytes_used: u64,
+#[non_exhaustive]
+pub struct Usage {
+    /// Places that were ever made for objects, one an object.
+    pub blocks: u32,
+    /// Those of them that are free.
+    pub free_blocks: u32,
+    /// Memory that is taken, in bytes, that of free places and of the bookkeeping included.
+    pub bytes_real: u64,
+    /// Bytes of the objects that are there.
+    pub bytes_used: u64,
 }
 
 impl Arena {
     /// Looks at every block.
-    #[allow(dead_code, reason = "the public face is to come")]
     pub(crate) fn usage(&self) -> io::Result<Usage> {
         let mut usage = Usage {
             blocks: 0,
