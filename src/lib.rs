@@ -28,7 +28,8 @@
 //! | `ProcessPoolExecutor` | `executor::ProcessPoolExecutor` (feature `process`, Linux) |
 //! | `concurrent.futures.Future` | [`executor::TaskFuture`] |
 //! | joblib's `Parallel`, rayon's `join` | [`parallel`] |
-//! | `multiprocessing.Lock`, `Value` | `ipc::Lock`, `ipc::Value` (feature `process`, Linux) |
+//! | `multiprocessing.Lock`, `RLock`, `Semaphore`, `Condition`, `Event`, `Barrier` | the same names in `ipc` (feature `process`, Linux) |
+//! | `multiprocessing.Value`, `Array`, `RawValue`, `RawArray` | the same names in `ipc` (feature `process`, Linux) |
 //! | `sem_open`: locks and values by name | `ipc::Space` (feature `process`, Linux) |
 //! | `multiprocessing.shared_memory`, `shm_open` | `shm::SharedMemory` (feature `process`, Linux) |
 //! | a connection pool: r2d2, deadpool, HikariCP | [`pool::ResourcePool`] |
