@@ -96,10 +96,11 @@ impl Access {
     ) -> impl Operation<'_, Output = Result<Admission, Refusal>> {
         visits(home, move |inside: &mut Inside<'_, H>, look: Look| {
             let state = inside.state();
-            if look.suspicious && state.writer.load(Relaxed) != 0 {
-                if let Err(corrupt) = Access::look_around(inside) {
-                    return Turn::Done(Err(corrupt));
-                }
+            if look.suspicious
+                && state.writer.load(Relaxed) != 0
+                && let Err(corrupt) = Access::look_around(inside)
+            {
+                return Turn::Done(Err(corrupt));
             }
             if state.writer.load(Relaxed) != 0 || yields && is_to_come(&state.claimed_until, CLAIM)
             {
@@ -122,10 +123,11 @@ impl Access {
         let mut has_claimed = false;
         visits(home, move |inside: &mut Inside<'_, H>, look: Look| {
             let state = inside.state();
-            if look.suspicious && state.guards.load(Relaxed) != 0 {
-                if let Err(corrupt) = Access::look_around(inside) {
-                    return Turn::Done(Err(corrupt));
-                }
+            if look.suspicious
+                && state.guards.load(Relaxed) != 0
+                && let Err(corrupt) = Access::look_around(inside)
+            {
+                return Turn::Done(Err(corrupt));
             }
             if state.guards.load(Relaxed) == 0 {
                 if is_to_come(&state.offered_until, OFFER) {

@@ -24,26 +24,19 @@ pub fn cases() -> Vec<Case> {
             begin();
             drop(writer.downgrade().unwrap());
         }),
-        Case::new(
-            "RwLock::read_within, waiting",
-            Shelf::for_reader,
-            |s, begin| {
-                begin();
-                drop(s.lock.read_within(Duration::from_secs(20)).unwrap());
-            },
-        ),
-        Case::new(
-            "RwLock::write_within, waiting",
-            Shelf::for_writer,
-            |s, begin| {
-                begin();
-                drop(s.lock.write_within(Duration::from_secs(20)).unwrap());
-            },
-        ),
-        Case::new("RwLock::write_within, in vain", Shelf::kept, |s, begin| {
+        // Waiting is stormed and not stepped, as for semaphores.
+        Case::new("RwLock::write_within, in vain", Shelf::read, |s, begin| {
             begin();
-            assert!(s.lock.write_within(Duration::from_millis(4)).is_err());
+            assert!(s.lock.write_within(Duration::ZERO).is_err());
         }),
+        Case::new(
+            "RwLock::try_read, in vain",
+            Shelf::being_written,
+            |s, begin| {
+                begin();
+                assert!(s.lock.try_read().unwrap().is_none());
+            },
+        ),
     ]
 }
 
@@ -61,16 +54,15 @@ fn count(pair: &mut Pair) {
     pair[1] += 1;
 }
 
-/// Where the parent is while the victim is at work.
+/// What the parent has from before the victim is made until after it has ended.
 #[derive(Clone, Copy, PartialEq)]
 enum Parent {
-    Outside,
-    Writing,
-    Reading,
-    /// And goes on until the victim has ended.
-    ReadingOn,
+    Nothing,
+    Reads,
+    Writes,
 }
 
+#[expect(dead_code, reason = "kept until it is dropped")]
 enum Guard {
     Read(ReadGuard<'static, Pair>),
     Write(WriteGuard<'static, Pair>),
@@ -98,7 +90,7 @@ impl Shelf {
     }
 
     fn new() -> Shelf {
-        Shelf::with(Parent::Outside)
+        Shelf::with(Parent::Nothing)
     }
 
     fn written() -> Shelf {
@@ -108,43 +100,37 @@ impl Shelf {
         }
     }
 
-    fn for_reader() -> Shelf {
-        Shelf::with(Parent::Writing)
+    fn read() -> Shelf {
+        Shelf::with(Parent::Reads)
     }
 
-    fn for_writer() -> Shelf {
-        Shelf::with(Parent::Reading)
-    }
-
-    fn kept() -> Shelf {
-        Shelf::with(Parent::ReadingOn)
+    fn being_written() -> Shelf {
+        Shelf::with(Parent::Writes)
     }
 }
 
 impl Subject for Shelf {
     fn before(&mut self) {
         self.guard = match self.parent {
-            Parent::Outside => None,
-            Parent::Writing => Some(Guard::Write(self.lock.write().unwrap())),
-            _ => Some(Guard::Read(self.lock.read().unwrap())),
+            Parent::Nothing => None,
+            Parent::Reads => Some(Guard::Read(self.lock.read().unwrap())),
+            Parent::Writes => Some(Guard::Write(self.lock.write().unwrap())),
         };
     }
 
-    fn meanwhile(&mut self) {
-        if self.parent != Parent::ReadingOn {
-            self.guard = None;
-        }
-    }
-
     fn after(&mut self, end: End) -> Result<Found, String> {
-        if self.guard.is_some() {
-            // A victim that waited does not keep readers out.
-            drop(inherit_reading(self.lock.read_within(SOON))?);
-            if self.lock.try_write().is_ok_and(|guard| guard.is_some()) {
-                return Err("another writes while the parent reads".to_owned());
-            }
-            self.guard = None;
+        if self.parent == Parent::Reads {
+            // Others read beside it, and none of them can have met a dead writer.
+            drop(
+                self.lock
+                    .read_within(SOON)
+                    .map_err(|e| format!("readers get \"{e}\""))?,
+            );
         }
+        if self.guard.is_some() && self.lock.try_write().is_ok_and(|guard| guard.is_some()) {
+            return Err("another writes while the parent is inside".to_owned());
+        }
+        self.guard = None;
         let (mut guard, found) = inherit(self.lock.write_within(SOON))?;
         let [first, second] = *guard;
         let all = self.count + self.adds;
@@ -169,11 +155,6 @@ impl Subject for Shelf {
         free_or_held(self.lock.write_within(limit))?;
         free_or_held(self.lock.read_within(limit))
     }
-}
-
-/// While the parent reads, no writer can have died.
-fn inherit_reading<G>(outcome: Result<G, LockError<G>>) -> Result<G, String> {
-    outcome.map_err(|error| format!("beside the parent a reader gets \"{error}\""))
 }
 
 /// A pair that many processes count in and look at.
