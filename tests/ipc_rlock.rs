@@ -3,7 +3,6 @@
 #![cfg(all(feature = "process", target_os = "linux"))]
 
 mod common;
-#[allow(dead_code, reason = "not every test file needs all of it")]
 #[path = "kill/victim.rs"]
 mod victim;
 
@@ -48,7 +47,7 @@ fn the_owner_goes_deeper_and_others_wait() {
         drop(third);
         assert_eq!(lock.depth(), 1);
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| lock.lock().map(|guard| drop(guard)).is_ok());
+            let waiter = scope.spawn(|| lock.lock().map(drop).is_ok());
             thread::sleep(Duration::from_millis(2));
             drop(second);
             assert!(waiter.join().unwrap());

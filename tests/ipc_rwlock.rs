@@ -3,7 +3,6 @@
 #![cfg(all(feature = "process", target_os = "linux"))]
 
 mod common;
-#[allow(dead_code, reason = "not every test file needs all of it")]
 #[path = "kill/victim.rs"]
 mod victim;
 
@@ -286,7 +285,7 @@ fn the_death_of_a_reader_frees_the_writer() {
         let victim = reader();
         wait_until(|| told.load(Ordering::SeqCst) == 1);
         thread::scope(|scope| {
-            let writer = scope.spawn(|| lock.write_within(SOON).map(|guard| drop(guard)).is_ok());
+            let writer = scope.spawn(|| lock.write_within(SOON).map(drop).is_ok());
             wait_until(|| lock.try_read().unwrap().is_none());
             victim.kill();
             assert!(writer.join().unwrap());

@@ -3,7 +3,7 @@
 use super::{SOON, free_or_held, inherit};
 use crate::case::{Case, End, Found, Subject};
 use crate::storm::{self, Audit, Load, Storm};
-use latchwork::ipc::{LockError, ReadGuard, RwLock, WriteGuard};
+use latchwork::ipc::{LockError, RwLock};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -24,19 +24,8 @@ pub fn cases() -> Vec<Case> {
             begin();
             drop(writer.downgrade().unwrap());
         }),
-        // Waiting is stormed and not stepped, as for semaphores.
-        Case::new("RwLock::write_within, in vain", Shelf::read, |s, begin| {
-            begin();
-            assert!(s.lock.write_within(Duration::ZERO).is_err());
-        }),
-        Case::new(
-            "RwLock::try_read, in vain",
-            Shelf::being_written,
-            |s, begin| {
-                begin();
-                assert!(s.lock.try_read().unwrap().is_none());
-            },
-        ),
+        // A refusal looks at everybody who may be inside: too many instructions to step through, so that
+        // is stormed.
     ]
 }
 
@@ -54,43 +43,20 @@ fn count(pair: &mut Pair) {
     pair[1] += 1;
 }
 
-/// What the parent has from before the victim is made until after it has ended.
-#[derive(Clone, Copy, PartialEq)]
-enum Parent {
-    Nothing,
-    Reads,
-    Writes,
-}
-
-#[expect(dead_code, reason = "kept until it is dropped")]
-enum Guard {
-    Read(ReadGuard<'static, Pair>),
-    Write(WriteGuard<'static, Pair>),
-}
-
 struct Shelf {
-    lock: &'static RwLock<Pair>,
-    parent: Parent,
-    guard: Option<Guard>,
+    lock: RwLock<Pair>,
     count: u64,
     /// By how much a finished operation raises the count.
     adds: u64,
 }
 
 impl Shelf {
-    fn with(parent: Parent) -> Shelf {
+    fn new() -> Shelf {
         Shelf {
-            // For the guard beside it; one a case.
-            lock: Box::leak(Box::new(RwLock::new([0; 2]).unwrap())),
-            parent,
-            guard: None,
+            lock: RwLock::new([0; 2]).unwrap(),
             count: 0,
             adds: 0,
         }
-    }
-
-    fn new() -> Shelf {
-        Shelf::with(Parent::Nothing)
     }
 
     fn written() -> Shelf {
@@ -99,38 +65,10 @@ impl Shelf {
             ..Shelf::new()
         }
     }
-
-    fn read() -> Shelf {
-        Shelf::with(Parent::Reads)
-    }
-
-    fn being_written() -> Shelf {
-        Shelf::with(Parent::Writes)
-    }
 }
 
 impl Subject for Shelf {
-    fn before(&mut self) {
-        self.guard = match self.parent {
-            Parent::Nothing => None,
-            Parent::Reads => Some(Guard::Read(self.lock.read().unwrap())),
-            Parent::Writes => Some(Guard::Write(self.lock.write().unwrap())),
-        };
-    }
-
     fn after(&mut self, end: End) -> Result<Found, String> {
-        if self.parent == Parent::Reads {
-            // Others read beside it, and none of them can have met a dead writer.
-            drop(
-                self.lock
-                    .read_within(SOON)
-                    .map_err(|e| format!("readers get \"{e}\""))?,
-            );
-        }
-        if self.guard.is_some() && self.lock.try_write().is_ok_and(|guard| guard.is_some()) {
-            return Err("another writes while the parent is inside".to_owned());
-        }
-        self.guard = None;
         let (mut guard, found) = inherit(self.lock.write_within(SOON))?;
         let [first, second] = *guard;
         let all = self.count + self.adds;
@@ -152,8 +90,7 @@ impl Subject for Shelf {
     }
 
     fn beside(&mut self, limit: Duration) -> Result<(), String> {
-        free_or_held(self.lock.write_within(limit))?;
-        free_or_held(self.lock.read_within(limit))
+        free_or_held(self.lock.write_within(limit))
     }
 }
 

@@ -4,7 +4,7 @@ use super::SOON;
 use crate::case::{Case, End, Found, Subject};
 use crate::storm::{self, Audit, Load, Storm};
 use latchwork::GaveUp;
-use latchwork::ipc::{Permit, Semaphore};
+use latchwork::ipc::Semaphore;
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
@@ -36,16 +36,8 @@ pub fn cases() -> Vec<Case> {
             let limit = Duration::from_secs(20);
             drop(s.semaphore.acquire_many_within(3, limit).unwrap());
         }),
-        // A wait looks at everybody who may hold something, each time that nothing has come: so many
-        // instructions, and so different from run to run, that they are not stepped but stormed.
-        Case::new(
-            "Semaphore::acquire_within, in vain",
-            Permits::kept,
-            |s, begin| {
-                begin();
-                assert!(s.semaphore.acquire_within(Duration::ZERO).is_err());
-            },
-        ),
+        // A refusal looks at everybody who may hold something: too many instructions to step through, so
+        // that is stormed.
     ]
 }
 
@@ -58,17 +50,8 @@ pub fn storm() -> Storm {
 
 const TOTAL: u32 = 3;
 
-/// What the parent does with all the permits while the victim is at work.
-#[derive(PartialEq)]
-enum Parent {
-    LeavesThem,
-    HasThem,
-}
-
 struct Permits {
-    semaphore: &'static Semaphore,
-    parent: Parent,
-    all: Option<Permit<'static>>,
+    semaphore: Semaphore,
     /// How many there are when the operation has been done.
     goal: u32,
 }
@@ -76,10 +59,7 @@ struct Permits {
 impl Permits {
     fn new() -> Permits {
         Permits {
-            // For the permits beside it; one a case.
-            semaphore: Box::leak(Box::new(Semaphore::new(TOTAL).unwrap())),
-            parent: Parent::LeavesThem,
-            all: None,
+            semaphore: Semaphore::new(TOTAL).unwrap(),
             goal: TOTAL,
         }
     }
@@ -98,13 +78,6 @@ impl Permits {
         }
     }
 
-    fn kept() -> Permits {
-        Permits {
-            parent: Parent::HasThem,
-            ..Permits::new()
-        }
-    }
-
     /// How many there are, those of a dead victim included.
     fn count(&self) -> Result<u32, String> {
         let lost = |error: &dyn std::error::Error| format!("survivors get \"{error}\"");
@@ -115,18 +88,8 @@ impl Permits {
 }
 
 impl Subject for Permits {
-    fn before(&mut self) {
-        if self.parent != Parent::LeavesThem {
-            self.all = Some(self.semaphore.acquire_many(TOTAL).unwrap());
-        }
-    }
-
     fn after(&mut self, end: End) -> Result<Found, String> {
         let seen = format!("{:?}", self.semaphore);
-        if self.parent == Parent::HasThem && self.count()? != 0 {
-            return Err("the parent's permits were given to another".to_owned());
-        }
-        self.all = None;
         let count = self.count()?;
         let as_it_may_be = match end {
             End::Finished => count == self.goal,
@@ -153,8 +116,7 @@ impl Subject for Permits {
 
     fn beside(&mut self, limit: Duration) -> Result<(), String> {
         match self.semaphore.acquire_many_within(TOTAL, limit) {
-            Ok(_) if self.all.is_none() => Ok(()),
-            Ok(_) => Err("the parent's permits were given twice".to_owned()),
+            Ok(_) => Ok(()),
             Err(error) if error.gave_up() == Some(GaveUp::TimedOut) => Ok(()),
             Err(error) => Err(format!("beside a stopped one there is \"{error}\"")),
         }
