@@ -4,7 +4,6 @@
 
 mod common;
 #[path = "kill/victim.rs"]
-#[allow(dead_code)]
 mod victim;
 
 use common::watchdog;

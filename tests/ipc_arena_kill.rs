@@ -7,7 +7,6 @@
 
 mod common;
 #[path = "kill/victim.rs"]
-#[allow(dead_code)]
 mod victim;
 
 use bytemuck::Pod;

@@ -4,7 +4,6 @@
 
 mod common;
 #[path = "kill/victim.rs"]
-#[allow(dead_code, reason = "some of it is for tests/kill.rs")]
 mod victim;
 
 use common::watchdog;

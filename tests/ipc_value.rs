@@ -3,7 +3,6 @@
 #![cfg(all(feature = "process", target_os = "linux"))]
 
 mod common;
-#[allow(dead_code, reason = "not every file needs all of it")]
 #[path = "kill/victim.rs"]
 mod victim;
 

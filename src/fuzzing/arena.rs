@@ -4,6 +4,7 @@ use super::{Feed, scribble};
 use crate::GaveUp;
 use crate::shm::arena::{Arena, Request};
 use crate::shm::roster::Roster;
+use crate::shm::segment::{Kind, Segment};
 use crate::shm::wait::Patience;
 use crate::shm::word::{Liveness, Owner, Verdict};
 use std::time::Duration;
@@ -31,11 +32,17 @@ impl Patience for Sleeps {
     }
 }
 
+const SHORTEST: usize = 1 << 20;
+/// How much of a block is written, to see that it is there.
+const MOST_WRITTEN: usize = 1 << 20;
+
 /// Allocates, frees and locks while words of header, cursor, table and payloads change as `data` says.
 pub fn arena(data: &[u8]) {
     let mut feed = Feed(data);
     let roster = Roster::create().unwrap();
-    let arena = Arena::create(&roster).unwrap();
+    // The shortest there is, lest each search take long. Whoever attaches to it adapts.
+    let made = Segment::create_sparse(Kind::Arena, SHORTEST..=SHORTEST, roster.id()).unwrap();
+    let arena = Arena::attach(made.fd().try_clone_to_owned().unwrap(), &roster).unwrap();
     let me = Owner::new(0, 1).unwrap();
     let mut fresh = Vec::new();
     // Each of these looks through the whole table.
@@ -62,23 +69,29 @@ pub fn arena(data: &[u8]) {
             }
             2 | 3 if searches < 16 => {
                 searches += 1;
-                // As much as may be made real and written to again and again.
-                let len = feed.number() as usize % (1 << 20);
+                // What is copied into a block is in memory already, so it is at most this long.
+                let len = feed.number() as usize & isize::MAX.cast_unsigned();
                 let align = 1 << (feed.u8() % 8);
-                let request = Request::new(len, align);
-                if let Ok(block) = arena.allocate(me, &ByName, request) {
-                    let payload = arena.payload(block.index, block.generation, request);
-                    let payload = payload.expect("just allocated");
-                    assert!(payload.addr().get().is_multiple_of(align.min(32)));
-                    // SAFETY: as many bytes of the block as were asked for; they are ours.
-                    unsafe { payload.as_ptr().write_bytes(0xA5, len) };
-                    arena
-                        .block(block.index)
-                        .expect("just allocated")
-                        .word
-                        .unlock(true);
-                    fresh.push(block);
+                let mut request = Request::new(len, align);
+                match feed.u8() % 8 {
+                    0 | 1 => request = request.pinned(),
+                    2 => request = request.for_ever(),
+                    _ => {}
                 }
+                let Ok(block) = arena.allocate(me, &ByName, request) else {
+                    continue;
+                };
+                if let Ok(payload) = arena.payload(block.index, block.generation, request) {
+                    assert!(payload.addr().get().is_multiple_of(align));
+                    // SAFETY: as many bytes as were asked for; they are ours.
+                    unsafe { payload.as_ptr().write_bytes(0xA5, len.min(MOST_WRITTEN)) };
+                }
+                arena
+                    .block(block.index)
+                    .expect("just allocated")
+                    .word
+                    .unlock(true);
+                fresh.push(block);
             }
             4 => {
                 if let Some(block) = fresh.pop() {
@@ -88,11 +101,12 @@ pub fn arena(data: &[u8]) {
             5 => arena.free(feed.number() as u32, feed.number() as u32, me, &ByName),
             _ => {
                 let index = feed.number() as u32;
-                let request = Request::new(1 + feed.number() as usize % 100, 1);
-                let generation = arena.block(index).map_or(0, |block| block.generation());
+                let generation = feed.u8().into();
+                let request = Request::new(feed.number() as usize & 0xFF_FFFF, 1);
                 if let Ok(payload) = arena.payload(index, generation, request) {
-                    // SAFETY: the arena says that this is in it.
-                    unsafe { payload.write_volatile(1) };
+                    let last = request.len.saturating_sub(1);
+                    // SAFETY: the arena says that there is room for so many bytes in it.
+                    unsafe { payload.add(last).write_volatile(1) };
                 }
                 if let Some(block) = arena.block(index) {
                     let _ = (block.generation(), block.len(), block.word.state());

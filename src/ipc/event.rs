@@ -2,8 +2,6 @@
 
 use super::AccessError;
 use crate::Limit;
-use crate::shm::arena::Request;
-use crate::shm::handle::Handle;
 use crate::shm::object::{Object, Shared};
 use crate::shm::protocol::event::Flag;
 use crate::shm::{Tree, tree};

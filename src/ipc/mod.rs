@@ -37,8 +37,8 @@
 //!   with up to 50 ms on top.
 //! * Replaced itself (`execve`): it is dead as far as its locks are concerned.
 //!
-//! A waiter notices a death at the end of its current slice of sleep, which is 1 ms at first and
-//! 50 ms at most. It is the kernel that says who lives: each process holds a record lock
+//! A waiter notices a death at the end of its current slice of sleep, which is 1 ms at first, grows to a
+//! sixteenth of the time waited so far (for a future: half of it), and is 50 ms at most. It is the kernel that says who lives: each process holds a record lock
 //! (`fcntl(2)`) that ends with it, so neither reused pids nor pid namespaces matter. A program that
 //! closes descriptors it did not open gives that lock up; survivors then still find it through
 //! /proc, if they may look there.

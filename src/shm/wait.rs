@@ -12,10 +12,14 @@ use crate::platform::shared_futex::{self, Ended};
 use crate::platform::{Moment, cpus, yield_now};
 use std::time::Duration;
 
-/// How long the first sleep of a wait lasts; each is twice as long as the one before.
+/// How long the first sleep of a wait lasts.
 pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
 /// The longest time that a killed process can keep a waiter asleep beyond need.
 pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(50);
+
+/// Each sleep is longer than the one before by so many parts of it, so a death is noticed within that part
+/// of the time that was waited already: soon in a wait that is short, cheaply in one that is long.
+const SHARE: u32 = 16;
 
 /// How long to look at the word before the first sleep: about what a sleep and its wake-up cost, so a
 /// lock that is held briefly is not slept on. A time and not a number of looks: between two of them
@@ -125,7 +129,7 @@ pub(crate) fn wait<'w, O: Operation<'w>>(
             Step::Sleep { word, expected, .. } => {
                 let ended = shared_futex::wait(word, expected, slice);
                 if ended == Ended::Expired {
-                    longest = (longest * 2).min(LONGEST_SLICE);
+                    longest = (longest + longest / SHARE).min(LONGEST_SLICE);
                 }
                 look = Look::after(ended);
             }

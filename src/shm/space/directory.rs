@@ -285,10 +285,12 @@ mod tests {
     };
 
     fn named(space: &'static Space, name: &str, initial: u64) -> u64 {
-        let make = || Handle::holding(&space.tree, &initial.to_ne_bytes(), 8);
-        let handle = space
-            .object(name, ObjectKind::Value, request(), make)
-            .unwrap();
+        let mut made = None;
+        let address = space.object(name, SHAPE, || {
+            let handle = Handle::holding(&space.tree, &initial.to_ne_bytes(), 8)?;
+            Ok(made.insert(handle).address())
+        });
+        let handle = Handle::at(address.unwrap(), Request::new(8, 8)).unwrap();
         let held = handle.lock(Limit::none()).unwrap();
         // SAFETY: eight aligned bytes, locked.
         unsafe { held.payload().cast().read() }
