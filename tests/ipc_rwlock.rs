@@ -6,7 +6,7 @@ mod common;
 #[path = "kill/victim.rs"]
 mod victim;
 
-use common::watchdog;
+use common::{block_on, pending, watchdog};
 use latchwork::executor::{Executor, ProcessPoolExecutor};
 use latchwork::ipc::{AccessError, LockError, ReadGuard, RwLock, Value};
 use latchwork::{CancelToken, GaveUp};
@@ -364,6 +364,39 @@ fn the_death_of_a_writer_is_told() {
             lock.read_within(SOON),
             Err(LockError::OwnerDied(_))
         ));
+    });
+}
+
+/// Readers and writers as futures; a writer that is dropped while it waits does not keep readers out for long.
+#[test]
+fn turns_are_awaited() {
+    watchdog(LIMIT, "futures", || {
+        let lock = RwLock::new([0_u64; 2]).unwrap();
+        let reader = block_on(lock.read_async()).unwrap();
+        let writing = pending(lock.write_async());
+        let reading = pending(lock.read_async());
+        drop(writing);
+        assert_eq!(*block_on(reading).unwrap(), [0; 2]);
+        let writing = pending(lock.write_async());
+        drop(reader);
+        block_on(writing).unwrap()[1] = 1;
+        let other = Victim::new(|| {
+            let mut guard = lock.write().unwrap();
+            guard[0] = 1;
+            sleep_for_ever()
+        });
+        wait_until(|| lock.is_write_locked().unwrap());
+        let reading = pending(lock.read_async());
+        other.kill();
+        match block_on(reading) {
+            Err(LockError::OwnerDied(guard)) => assert_eq!(*guard, [1; 2]),
+            other => panic!("{other:?}"),
+        }
+        let mut guard = block_on(lock.write_async())
+            .unwrap_err()
+            .into_guard()
+            .unwrap();
+        guard.mark_consistent();
     });
 }
 

@@ -6,8 +6,8 @@ mod common;
 #[path = "kill/victim.rs"]
 mod victim;
 
-use common::watchdog;
-use latchwork::executor::{Executor, ProcessPoolExecutor};
+use common::{block_on, pending, watchdog};
+use latchwork::executor::{Executor, LocalExecutor, ProcessPoolExecutor};
 use latchwork::ipc::{
     AccessError, AcquireError, BoundedSemaphore, Permit, ReleaseError, Semaphore, Value,
 };
@@ -314,6 +314,56 @@ fn the_child_of_a_fork_holds_no_permits() {
         child.join();
         assert_eq!(semaphore.available().unwrap(), 1);
         drop(permit);
+        assert_eq!(semaphore.available().unwrap(), 2);
+    });
+}
+
+/// Futures of two processes take turns, and one that is dropped takes no permit along.
+#[test]
+fn permits_are_awaited() {
+    watchdog(LIMIT, "futures", || {
+        let semaphore = Semaphore::new(2).unwrap();
+        let work = || {
+            let executor = LocalExecutor::new();
+            let handles: Vec<_> = (0..20)
+                .map(|n| {
+                    let semaphore = semaphore.clone();
+                    executor.spawn(async move {
+                        for _ in 0..5 {
+                            let permit = semaphore.acquire_many_async(n % 2 + 1).await.unwrap();
+                            latchwork::time::sleep_async(Duration::ZERO).await;
+                            drop(permit);
+                        }
+                    })
+                })
+                .collect();
+            executor.run(async {
+                for handle in handles {
+                    handle.await.unwrap();
+                }
+            });
+        };
+        let other = Victim::new(work);
+        work();
+        other.join();
+        assert_eq!(semaphore.available().unwrap(), 2);
+        for _ in 0..20 {
+            let both = semaphore.acquire_many(2).unwrap();
+            let dropped = pending(semaphore.acquire_async());
+            let waiter = Victim::new(|| drop(semaphore.acquire_many(2).unwrap()));
+            drop(both);
+            drop(dropped);
+            waiter.join();
+            assert_eq!(semaphore.available().unwrap(), 2);
+        }
+        let holder = Victim::new(|| {
+            let _both = semaphore.acquire_many(2).unwrap();
+            sleep_for_ever()
+        });
+        wait_until(|| semaphore.available().unwrap() == 0);
+        let waiting = pending(semaphore.acquire_async());
+        holder.kill();
+        drop(block_on(waiting).unwrap());
         assert_eq!(semaphore.available().unwrap(), 2);
     });
 }

@@ -133,6 +133,19 @@ impl<T: Pod> RwLock<T> {
         self.reading(admission?)
     }
 
+    /// Reads without blocking a thread, on any runtime.
+    ///
+    /// The waiting is done by one thread of the process for all its futures. Dropping the future gives
+    /// up, and loses nobody else's turn.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](RwLock::read).
+    pub async fn read_async(&self) -> Reading<'_, T> {
+        let admission = self.room.wait_async(Access::read(&self.room, true)).await;
+        self.reading(admission?)
+    }
+
     /// As [`read`](RwLock::read), but waits for a writer inside only, never for one that waits.
     ///
     /// So it never waits in a thread that reads already. It can keep a writer waiting for as long as
@@ -223,6 +236,18 @@ impl<T: Pod> RwLock<T> {
     #[doc(alias = "try_write_for")]
     pub fn write_within<'l>(&self, limit: impl Into<Limit<'l>>) -> Writing<'_, T> {
         let admission = self.room.wait(Access::write(&self.room), limit.into());
+        self.writing(admission?)
+    }
+
+    /// Writes without blocking a thread, on any runtime; as [`read_async`](RwLock::read_async).
+    ///
+    /// A future that is dropped, or not polled for long, keeps new readers out for at most 100 ms.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](RwLock::read).
+    pub async fn write_async(&self) -> Writing<'_, T> {
+        let admission = self.room.wait_async(Access::write(&self.room)).await;
         self.writing(admission?)
     }
 

@@ -14,6 +14,7 @@ use crate::shm::protocol::rwlock::{Access, Occupied};
 use crate::shm::refusal::Refusal;
 use crate::shm::roster::Roster;
 use crate::shm::wait::Operation;
+use crate::shm::waiting::Waiting;
 use crate::shm::word::{Owner, Word};
 use bytemuck::Pod;
 use serde::{Deserializer, Serializer};
@@ -80,6 +81,14 @@ impl Room {
         limit: Limit<'_>,
     ) -> Result<R, Refusal> {
         monitor::wait(operation, &mut Slices(limit))
+    }
+
+    pub(super) fn wait_async<'h, R>(
+        &'h self,
+        operation: impl Operation<'h, Output = Result<R, Refusal>>,
+    ) -> impl Future<Output = Result<R, Refusal>> {
+        // SAFETY: the operations of a room sleep on words of its block, in the arena, which stays mapped.
+        unsafe { Waiting::new(operation) }
     }
 
     pub(super) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -47,6 +47,18 @@ macro_rules! faces {
                 self.acquire_many_within(1, limit)
             }
 
+            /// Takes one permit without blocking a thread, on any runtime.
+            ///
+            /// The waiting is done by one thread of the process for all its futures. Dropping the future
+            /// gives up, and loses no permit.
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("As for [`acquire`](", stringify!($semaphore), "::acquire).")]
+            pub async fn acquire_async(&self) -> Result<Permit<'_>, AcquireError> {
+                self.acquire_many_async(1).await
+            }
+
             /// Takes `n` permits, all or none, waiting as long as there are fewer. With none wanted
             /// it does not wait.
             ///
@@ -86,6 +98,16 @@ macro_rules! faces {
                 limit: impl Into<Limit<'l>>,
             ) -> Result<Permit<'_>, AcquireError> {
                 self.0.acquire(n, limit.into())
+            }
+
+            /// Takes `n` permits, all or none, without blocking a thread, on any runtime; as
+            #[doc = concat!("[`acquire_async`](", stringify!($semaphore), "::acquire_async).")]
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("As for [`acquire_many`](", stringify!($semaphore), "::acquire_many).")]
+            pub async fn acquire_many_async(&self, n: u32) -> Result<Permit<'_>, AcquireError> {
+                self.0.acquire_async(n).await
             }
 
             /// How many permits could be taken right now, those included that the dead held. The

@@ -6,7 +6,7 @@ use crate::Limit;
 use crate::ipc::AccessError;
 use crate::shm::Tree;
 use crate::shm::ledger::Corrupt;
-use crate::shm::monitor::{Home, poll};
+use crate::shm::monitor::poll;
 use crate::shm::object::{Object, Shared};
 use crate::shm::protocol::semaphore::{Permits, TooMany};
 use crate::shm::refusal::Refusal;
@@ -44,6 +44,12 @@ impl RawSemaphore {
         Ok(Permit::new(&self.0, by, n))
     }
 
+    pub(super) async fn acquire_async(&self, n: u32) -> Result<Permit<'_>, AcquireError> {
+        self.check_capacity(n)?;
+        let by = self.0.wait_async(Permits::acquire(&self.0, n)).await??;
+        Ok(Permit::new(&self.0, by, n))
+    }
+
     pub(super) fn try_acquire(&self, n: u32) -> Result<Option<Permit<'_>>, AcquireError> {
         self.check_capacity(n)?;
         match poll(Permits::acquire(&self.0, n))? {
@@ -60,7 +66,7 @@ impl RawSemaphore {
     }
 
     pub(super) fn capacity(&self) -> Result<u32, Refusal> {
-        self.peek(Permits::capacity)
+        self.0.hint(Permits::capacity)
     }
 
     pub(super) fn release(&self, n: u32) -> Result<(), ReleaseError> {
@@ -74,12 +80,6 @@ impl RawSemaphore {
         Permits::available(self.0.enter()?).map_err(|Corrupt| AccessError::Corrupt)
     }
 
-    /// Looks without the lock.
-    fn peek<R>(&self, look: impl FnOnce(&Permits) -> R) -> Result<R, Refusal> {
-        let looked = self.0.handle().peek(|_| look(self.0.state()));
-        looked.ok_or(Refusal::Gone)
-    }
-
     pub(super) fn serialize<R: Serializer>(&self, serializer: R) -> Result<R::Ok, R::Error> {
         self.0.serialize(serializer)
     }
@@ -91,7 +91,7 @@ impl RawSemaphore {
     }
 
     pub(super) fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.peek(Permits::hint) {
+        match self.0.hint(Permits::hint) {
             Ok((available, total)) => f
                 .debug_struct(name)
                 .field("available", &available)

@@ -3,7 +3,7 @@
 use super::{SOON, free_or_held, inherit};
 use crate::case::{Case, End, Found, Subject};
 use crate::storm::{self, Audit, Load, Storm};
-use latchwork::ipc::{LockError, ReadGuard, RwLock, WriteGuard};
+use latchwork::ipc::{LockError, RwLock};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -24,26 +24,8 @@ pub fn cases() -> Vec<Case> {
             begin();
             drop(writer.downgrade().unwrap());
         }),
-        Case::new(
-            "RwLock::read_within, waiting",
-            Shelf::for_reader,
-            |s, begin| {
-                begin();
-                drop(s.lock.read_within(Duration::from_secs(20)).unwrap());
-            },
-        ),
-        Case::new(
-            "RwLock::write_within, waiting",
-            Shelf::for_writer,
-            |s, begin| {
-                begin();
-                drop(s.lock.write_within(Duration::from_secs(20)).unwrap());
-            },
-        ),
-        Case::new("RwLock::write_within, in vain", Shelf::kept, |s, begin| {
-            begin();
-            assert!(s.lock.write_within(Duration::from_millis(4)).is_err());
-        }),
+        // A refusal looks at everybody who may be inside: too many instructions to step through, so that
+        // is stormed.
     ]
 }
 
@@ -61,44 +43,20 @@ fn count(pair: &mut Pair) {
     pair[1] += 1;
 }
 
-/// Where the parent is while the victim is at work.
-#[derive(Clone, Copy, PartialEq)]
-enum Parent {
-    Outside,
-    Writing,
-    Reading,
-    /// And goes on until the victim has ended.
-    ReadingOn,
-}
-
-enum Guard {
-    Read(ReadGuard<'static, Pair>),
-    Write(WriteGuard<'static, Pair>),
-}
-
 struct Shelf {
-    lock: &'static RwLock<Pair>,
-    parent: Parent,
-    guard: Option<Guard>,
+    lock: RwLock<Pair>,
     count: u64,
     /// By how much a finished operation raises the count.
     adds: u64,
 }
 
 impl Shelf {
-    fn with(parent: Parent) -> Shelf {
+    fn new() -> Shelf {
         Shelf {
-            // For the guard beside it; one a case.
-            lock: Box::leak(Box::new(RwLock::new([0; 2]).unwrap())),
-            parent,
-            guard: None,
+            lock: RwLock::new([0; 2]).unwrap(),
             count: 0,
             adds: 0,
         }
-    }
-
-    fn new() -> Shelf {
-        Shelf::with(Parent::Outside)
     }
 
     fn written() -> Shelf {
@@ -107,44 +65,10 @@ impl Shelf {
             ..Shelf::new()
         }
     }
-
-    fn for_reader() -> Shelf {
-        Shelf::with(Parent::Writing)
-    }
-
-    fn for_writer() -> Shelf {
-        Shelf::with(Parent::Reading)
-    }
-
-    fn kept() -> Shelf {
-        Shelf::with(Parent::ReadingOn)
-    }
 }
 
 impl Subject for Shelf {
-    fn before(&mut self) {
-        self.guard = match self.parent {
-            Parent::Outside => None,
-            Parent::Writing => Some(Guard::Write(self.lock.write().unwrap())),
-            _ => Some(Guard::Read(self.lock.read().unwrap())),
-        };
-    }
-
-    fn meanwhile(&mut self) {
-        if self.parent != Parent::ReadingOn {
-            self.guard = None;
-        }
-    }
-
     fn after(&mut self, end: End) -> Result<Found, String> {
-        if self.guard.is_some() {
-            // A victim that waited does not keep readers out.
-            drop(inherit_reading(self.lock.read_within(SOON))?);
-            if self.lock.try_write().is_ok_and(|guard| guard.is_some()) {
-                return Err("another writes while the parent reads".to_owned());
-            }
-            self.guard = None;
-        }
         let (mut guard, found) = inherit(self.lock.write_within(SOON))?;
         let [first, second] = *guard;
         let all = self.count + self.adds;
@@ -166,14 +90,8 @@ impl Subject for Shelf {
     }
 
     fn beside(&mut self, limit: Duration) -> Result<(), String> {
-        free_or_held(self.lock.write_within(limit))?;
-        free_or_held(self.lock.read_within(limit))
+        free_or_held(self.lock.write_within(limit))
     }
-}
-
-/// While the parent reads, no writer can have died.
-fn inherit_reading<G>(outcome: Result<G, LockError<G>>) -> Result<G, String> {
-    outcome.map_err(|error| format!("beside the parent a reader gets \"{error}\""))
 }
 
 /// A pair that many processes count in and look at.

@@ -4,7 +4,7 @@ use super::SOON;
 use crate::case::{Case, End, Found, Subject};
 use crate::storm::{self, Audit, Load, Storm};
 use latchwork::GaveUp;
-use latchwork::ipc::{Permit, Semaphore};
+use latchwork::ipc::Semaphore;
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
@@ -31,24 +31,13 @@ pub fn cases() -> Vec<Case> {
             begin();
             permit.forget().unwrap();
         }),
-        Case::new(
-            "Semaphore::acquire_within, in vain",
-            Permits::kept,
-            |s, begin| {
-                begin();
-                let limit = Duration::from_millis(4);
-                assert!(s.semaphore.acquire_within(limit).is_err());
-            },
-        ),
-        Case::new(
-            "Semaphore::acquire_within, waiting",
-            Permits::taken,
-            |s, begin| {
-                begin();
-                let limit = Duration::from_secs(20);
-                drop(s.semaphore.acquire_within(limit).unwrap());
-            },
-        ),
+        Case::new("Semaphore::acquire_within", Permits::new, |s, begin| {
+            begin();
+            let limit = Duration::from_secs(20);
+            drop(s.semaphore.acquire_many_within(3, limit).unwrap());
+        }),
+        // A refusal looks at everybody who may hold something: too many instructions to step through, so
+        // that is stormed.
     ]
 }
 
@@ -61,18 +50,8 @@ pub fn storm() -> Storm {
 
 const TOTAL: u32 = 3;
 
-/// What the parent does with all the permits while the victim is at work.
-#[derive(PartialEq)]
-enum Parent {
-    LeavesThem,
-    HasThemUntilMeanwhile,
-    HasThemUntilAfter,
-}
-
 struct Permits {
-    semaphore: &'static Semaphore,
-    parent: Parent,
-    all: Option<Permit<'static>>,
+    semaphore: Semaphore,
     /// How many there are when the operation has been done.
     goal: u32,
 }
@@ -80,10 +59,7 @@ struct Permits {
 impl Permits {
     fn new() -> Permits {
         Permits {
-            // For the permits beside it; one a case.
-            semaphore: Box::leak(Box::new(Semaphore::new(TOTAL).unwrap())),
-            parent: Parent::LeavesThem,
-            all: None,
+            semaphore: Semaphore::new(TOTAL).unwrap(),
             goal: TOTAL,
         }
     }
@@ -102,20 +78,6 @@ impl Permits {
         }
     }
 
-    fn kept() -> Permits {
-        Permits {
-            parent: Parent::HasThemUntilAfter,
-            ..Permits::new()
-        }
-    }
-
-    fn taken() -> Permits {
-        Permits {
-            parent: Parent::HasThemUntilMeanwhile,
-            ..Permits::new()
-        }
-    }
-
     /// How many there are, those of a dead victim included.
     fn count(&self) -> Result<u32, String> {
         let lost = |error: &dyn std::error::Error| format!("survivors get \"{error}\"");
@@ -126,24 +88,8 @@ impl Permits {
 }
 
 impl Subject for Permits {
-    fn before(&mut self) {
-        if self.parent != Parent::LeavesThem {
-            self.all = Some(self.semaphore.acquire_many(TOTAL).unwrap());
-        }
-    }
-
-    fn meanwhile(&mut self) {
-        if self.parent == Parent::HasThemUntilMeanwhile {
-            self.all = None;
-        }
-    }
-
     fn after(&mut self, end: End) -> Result<Found, String> {
         let seen = format!("{:?}", self.semaphore);
-        if self.parent == Parent::HasThemUntilAfter && self.count()? != 0 {
-            return Err("the parent's permits were given to another".to_owned());
-        }
-        self.all = None;
         let count = self.count()?;
         let as_it_may_be = match end {
             End::Finished => count == self.goal,
@@ -170,8 +116,7 @@ impl Subject for Permits {
 
     fn beside(&mut self, limit: Duration) -> Result<(), String> {
         match self.semaphore.acquire_many_within(TOTAL, limit) {
-            Ok(_) if self.all.is_none() => Ok(()),
-            Ok(_) => Err("the parent's permits were given twice".to_owned()),
+            Ok(_) => Ok(()),
             Err(error) if error.gave_up() == Some(GaveUp::TimedOut) => Ok(()),
             Err(error) => Err(format!("beside a stopped one there is \"{error}\"")),
         }
