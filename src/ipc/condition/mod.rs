@@ -46,7 +46,7 @@ unsafe impl Shared for Bell {}
 /// * A process that holds the lock when it is to be taken again: [`LockError::OwnerDied`], as ever.
 ///
 /// A process that is *stopped* in the dozen instructions of a notification, or of the beginning or end of a
-/// wait, keeps the others from those until it goes on.
+/// wait, keeps the others from those until it goes on, also from the end of a wait whose limit was reached.
 ///
 /// # Cost
 ///
