@@ -462,8 +462,8 @@ fn a_recursive_lock_is_given_up_with_all_its_levels() {
         let guards = (lock.lock().unwrap(), lock.lock().unwrap());
         let owner = Victim::new(|| {
             let _held = lock.lock().unwrap();
-            told[1].store(1, SeqCst);
             changed.notify_all().unwrap();
+            told[1].store(1, SeqCst);
             sleep_for_ever()
         });
         let killer = thread::spawn(move || {

@@ -56,7 +56,8 @@ unsafe impl Shared for Gate {}
 /// would have come: use a limit where that matters.
 ///
 /// A member that is stopped is waited for. One that is stopped in the dozen instructions of its arrival
-/// keeps the others from theirs until it goes on, or their limits are reached.
+/// keeps the others from theirs until it goes on, or their limits are reached; who has arrived by then
+/// cannot leave before it goes on, whatever its limit says.
 ///
 /// # The action
 ///

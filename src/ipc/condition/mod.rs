@@ -41,12 +41,14 @@ unsafe impl Shared for Bell {}
 ///
 /// * A waiter: nothing happens to the others, and nobody ever waits for it. A notification that it took
 ///   along reaches another waiter within 50 ms.
+/// * A process that was going to notify: nobody knows. Those who wait for it sleep on; use a limit where
+///   that matters.
 /// * A process in the middle of `notify`: it has notified or it has not; or everybody who waits is let go.
 ///   Nobody sleeps longer than 50 ms when it should not.
 /// * A process that holds the lock when it is to be taken again: [`LockError::OwnerDied`], as ever.
 ///
 /// A process that is *stopped* in the dozen instructions of a notification, or of the beginning or end of a
-/// wait, keeps the others from those until it goes on.
+/// wait, keeps the others from those until it goes on, also from the end of a wait whose limit was reached.
 ///
 /// # Cost
 ///
