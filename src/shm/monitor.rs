@@ -73,7 +73,7 @@ pub(crate) enum Turn<'h, T> {
 /// Goes in, however long that takes.
 pub(crate) fn enter<H: Home>(home: &H) -> Result<Inside<'_, H>, Refusal> {
     loop {
-        match try_enter(home) {
+        match try_enter(home, &mut Briefly::default()) {
             Ok(inside) => return Ok(inside),
             Err(Outside::Stalled) => {}
             Err(Outside::Refused(refusal)) => return Err(refusal),
@@ -82,13 +82,13 @@ pub(crate) fn enter<H: Home>(home: &H) -> Result<Inside<'_, H>, Refusal> {
 }
 
 #[inline]
-fn try_enter<H: Home>(home: &H) -> Result<Inside<'_, H>, Outside> {
+fn try_enter<'h, H: Home>(home: &'h H, briefly: &mut Briefly) -> Result<Inside<'h, H>, Outside> {
     // The check that counts is made inside; this one keeps out of the way of a block's new owner.
     if !home.is_current() {
         return Err(Outside::Refused(Refusal::Gone));
     }
     let me = home.me().map_err(Outside::Refused)?;
-    let taken = match home.word().lock(me, home.roster(), &mut Briefly::default()) {
+    let taken = match home.word().lock(me, home.roster(), briefly) {
         Ok(taken) => taken,
         Err(Refused::GaveUp(_)) => return Err(Outside::Stalled),
         Err(Refused::Corrupt) => return Err(Outside::Refused(Refusal::Corrupt)),
@@ -174,7 +174,7 @@ fn make_calls<H: Home>(home: &H, calls: &[(&Sequence, Call)]) {
                 // Nobody was left asleep, perhaps because sleepers were killed: the next who has
                 // something to tell need not call. Who fell asleep since must not pay for that.
                 // If the door is closed, that call will be one too many, and no harm.
-                if let Ok(inside) = try_enter(home) {
+                if let Ok(inside) = try_enter(home, &mut Briefly::default()) {
                     let call = sequence.advance_all();
                     drop(inside);
                     if call != Call::Nobody {
@@ -192,13 +192,19 @@ where
     H: Home,
     F: FnMut(&mut Inside<'h, H>, Look) -> Turn<'h, T>,
 {
-    Visits { home, turn }
+    Visits {
+        home,
+        turn,
+        briefly: Briefly::default(),
+    }
 }
 
 /// See [`visits`].
 pub(crate) struct Visits<'h, H, F> {
     home: &'h H,
     turn: F,
+    /// Of all attempts in a row that found the door closed: only the first of them stands there.
+    briefly: Briefly,
 }
 
 impl<'h, H, T, F> Operation<'h> for Visits<'h, H, F>
@@ -209,8 +215,11 @@ where
     type Output = Result<T, Refusal>;
 
     fn attempt(&mut self, look: Look) -> Step<'h, Self::Output> {
-        let mut inside = match try_enter(self.home) {
-            Ok(inside) => inside,
+        let mut inside = match try_enter(self.home, &mut self.briefly) {
+            Ok(inside) => {
+                self.briefly = Briefly::default();
+                inside
+            }
             Err(Outside::Refused(refusal)) => return Step::Done(Err(refusal)),
             Err(Outside::Stalled) => return self.home.word().sleep(),
         };
