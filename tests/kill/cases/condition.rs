@@ -25,7 +25,7 @@ pub fn cases() -> Vec<Case> {
                 let guard = s.items.lock().unwrap();
                 begin();
                 // A step takes many microseconds.
-                let limit = Duration::from_millis(300);
+                let limit = Duration::from_millis(40);
                 assert!(s.filled.wait_within(guard, limit).unwrap().1.is_err());
             },
         ),
