@@ -12,7 +12,7 @@
 
 use super::refusal::Refusal;
 use super::sequence::{Call, Sequence};
-use super::wait::{self, LONGEST_SLICE, Look, Operation, Patience, Step};
+use super::wait::{self, FIRST_SLICE, LONGEST_SLICE, Look, Operation, Patience, Step};
 use super::word::{Liveness, Owner, Refused, Taken, Word};
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
@@ -73,7 +73,7 @@ pub(crate) enum Turn<'h, T> {
 /// Goes in, however long that takes.
 pub(crate) fn enter<H: Home>(home: &H) -> Result<Inside<'_, H>, Refusal> {
     loop {
-        match try_enter(home) {
+        match try_enter(home, BRIEF) {
             Ok(inside) => return Ok(inside),
             Err(Outside::Stalled) => {}
             Err(Outside::Refused(refusal)) => return Err(refusal),
@@ -81,14 +81,18 @@ pub(crate) fn enter<H: Home>(home: &H) -> Result<Inside<'_, H>, Refusal> {
     }
 }
 
+/// Goes in, if whoever is inside gets on within `brief`.
 #[inline]
-fn try_enter<H: Home>(home: &H) -> Result<Inside<'_, H>, Outside> {
+fn try_enter<H: Home>(home: &H, brief: Duration) -> Result<Inside<'_, H>, Outside> {
     // The check that counts is made inside; this one keeps out of the way of a block's new owner.
     if !home.is_current() {
         return Err(Outside::Refused(Refusal::Gone));
     }
     let me = home.me().map_err(Outside::Refused)?;
-    let taken = match home.word().lock(me, home.roster(), &mut Briefly::default()) {
+    let taken = match home
+        .word()
+        .lock(me, home.roster(), &mut Briefly::new(brief))
+    {
         Ok(taken) => taken,
         Err(Refused::GaveUp(_)) => return Err(Outside::Stalled),
         Err(Refused::Corrupt) => return Err(Outside::Refused(Refusal::Corrupt)),
@@ -174,7 +178,7 @@ fn make_calls<H: Home>(home: &H, calls: &[(&Sequence, Call)]) {
                 // Nobody was left asleep, perhaps because sleepers were killed: the next who has
                 // something to tell need not call. Who fell asleep since must not pay for that.
                 // If the door is closed, that call will be one too many, and no harm.
-                if let Ok(inside) = try_enter(home) {
+                if let Ok(inside) = try_enter(home, BRIEF) {
                     let call = sequence.advance_all();
                     drop(inside);
                     if call != Call::Nobody {
@@ -192,12 +196,18 @@ where
     H: Home,
     F: FnMut(&mut Inside<'h, H>, Look) -> Turn<'h, T>,
 {
-    Visits { home, turn }
+    Visits {
+        home,
+        brief: BRIEF,
+        turn,
+    }
 }
 
 /// See [`visits`].
 pub(crate) struct Visits<'h, H, F> {
     home: &'h H,
+    /// [`BRIEF`], but after a stall for which that was waited already: then who waits has a limit to keep.
+    brief: Duration,
     turn: F,
 }
 
@@ -209,11 +219,15 @@ where
     type Output = Result<T, Refusal>;
 
     fn attempt(&mut self, look: Look) -> Step<'h, Self::Output> {
-        let mut inside = match try_enter(self.home) {
+        let mut inside = match try_enter(self.home, self.brief) {
             Ok(inside) => inside,
             Err(Outside::Refused(refusal)) => return Step::Done(Err(refusal)),
-            Err(Outside::Stalled) => return self.home.word().sleep(),
+            Err(Outside::Stalled) => {
+                self.brief = FIRST_SLICE;
+                return self.home.word().sleep();
+            }
         };
+        self.brief = BRIEF;
         match (self.turn)(&mut inside, look) {
             Turn::Done(output) => Step::Done(Ok(output)),
             Turn::Refused(refusal) => Step::Done(Err(refusal)),
@@ -245,13 +259,21 @@ pub(crate) fn wait<'h, T>(
 }
 
 /// As long as nobody is inside who is not about to leave.
-#[derive(Default)]
-struct Briefly(Option<Moment>);
+struct Briefly {
+    brief: Duration,
+    began: Option<Moment>,
+}
+
+impl Briefly {
+    fn new(brief: Duration) -> Briefly {
+        Briefly { brief, began: None }
+    }
+}
 
 impl Patience for Briefly {
     fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp> {
-        let began = *self.0.get_or_insert_with(Moment::now);
-        match BRIEF.checked_sub(began.elapsed()) {
+        let began = *self.began.get_or_insert_with(Moment::now);
+        match self.brief.checked_sub(began.elapsed()) {
             Some(left) if !left.is_zero() => Ok(longest.min(left)),
             _ => Err(GaveUp::TimedOut),
         }
