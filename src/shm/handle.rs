@@ -12,7 +12,7 @@ use super::holder::{Holder, monotonic_nanoseconds};
 use super::refusal::Refusal;
 use super::roster::Roster;
 use super::segment::{Id, invalid};
-use super::wait::Patience;
+use super::wait::{self, Patience};
 use super::waiting::Waiting;
 use super::word::{Liveness, Owner, State, Taken, Verdict};
 use super::{Tree, tree_of};
@@ -155,11 +155,10 @@ impl Handle {
     #[cold]
     pub(crate) fn lock(&self, limit: Limit<'_>) -> Result<Held<'_>, Refusal> {
         let me = self.before_locking()?;
-        let word = &self.block.word;
-        match word.lock(me, &self.witness(), &mut Slices(limit)) {
-            Ok(taken) => self.held(me, taken),
-            Err(refused) => Err(refused.into()),
-        }
+        let witness = self.witness();
+        let mut locking = self.block.locking(self.generation, me, &witness);
+        let taken = wait::wait(&mut locking, &mut Slices(limit)).map_err(Refusal::GaveUp)??;
+        self.held(me, taken)
     }
 
     /// As [`lock`](Handle::lock) without a limit, and without blocking a thread.
@@ -167,11 +166,9 @@ impl Handle {
         let me = self.before_locking()?;
         let witness = self.witness();
         // SAFETY: the word is one of the arena, which stays mapped.
-        let waiting = unsafe { Waiting::new(self.block.word.locking(me, &witness)) };
-        match waiting.await {
-            Ok(taken) => self.held(me, taken),
-            Err(refused) => Err(refused.into()),
-        }
+        let waiting = unsafe { Waiting::new(self.block.locking(self.generation, me, &witness)) };
+        let taken = waiting.await?;
+        self.held(me, taken)
     }
 
     /// Locks the block if nobody alive has it locked.
@@ -269,7 +266,7 @@ impl Handle {
     }
 
     pub(crate) fn is_locked(&self) -> bool {
-        self.block.word.state().owner().is_some()
+        self.block.word.state().owner().is_some() && self.is_current()
     }
 
     /// Lets `read` look at the contents without the lock; `None` if the block was freed meanwhile.
