@@ -436,7 +436,10 @@ impl<'a> Held<'a> {
     pub(crate) fn mark_consistent(&mut self) {
         if !self.is_consistent() {
             self.name &= !DIED;
-            self.handle.block.word.mark_consistent();
+            // As when it is dropped: the lock is not that of a forked child.
+            if self.handle.tree.roster.name() == self.name {
+                self.handle.block.word.mark_consistent();
+            }
         }
     }
 
