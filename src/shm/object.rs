@@ -169,4 +169,29 @@ mod tests {
         }
         object.word().unlock(true);
     }
+
+    #[test]
+    fn who_gets_in_after_the_end_leaves_everything_as_it_is() {
+        let object = Object::<Flag>::new(tree().unwrap(), |_| {}).unwrap();
+        let late = Object::<Flag>::from_handle(object.handle().without_creation());
+        let me = object.me().unwrap();
+        let word = late.word();
+        assert!(word.grab(me));
+        std::thread::scope(|scope| {
+            let enters = scope.spawn(|| matches!(late.enter(), Err(Refusal::Gone)));
+            while !word.state().has_waiters() {
+                std::thread::yield_now();
+            }
+            drop(object);
+            late.word().unlock(true);
+            assert!(enters.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn what_is_seen_while_the_object_ends_is_thrown_away() {
+        let object = Object::<Flag>::new(tree().unwrap(), |_| {}).unwrap();
+        let late = Object::<Flag>::from_handle(object.handle().without_creation());
+        assert!(matches!(late.hint(|_| drop(object)), Err(Refusal::Gone)));
+    }
 }
