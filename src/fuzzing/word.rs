@@ -3,8 +3,11 @@
 use super::arena::Sleeps;
 use super::{Feed, scribble};
 use crate::platform::atomic::{AtomicU32, Ordering};
-use crate::shm::roster::Roster;
+use crate::shm::roster::{self, Roster};
+use crate::shm::segment::HEADER_LEN;
 use crate::shm::word::{Liveness, Owner, SLOTS, Word};
+
+const ENTRY: u64 = roster::ENTRY as u64;
 
 /// Locks and unlocks a word that anything may be in, with a roster in which anything may be.
 pub fn word(data: &[u8]) {
@@ -24,12 +27,14 @@ pub fn word(data: &[u8]) {
         match feed.u8() % 8 {
             0 | 1 => {
                 let place = match feed.u8() % 2 {
-                    0 => u64::from(feed.u32() % (SLOTS * 32)),
+                    0 => u64::from(feed.u32()) % (u64::from(SLOTS) * ENTRY),
                     // Where this process is, or will be.
-                    _ => u64::from(std::process::id() % SLOTS) * 24 + u64::from(feed.u8() % 32),
+                    _ => {
+                        u64::from(std::process::id() % SLOTS) * ENTRY + u64::from(feed.u8()) % ENTRY
+                    }
                 };
                 let count = usize::from(feed.u8() % 9);
-                scribble(roster.fd(), 64 + place, feed.up_to(count));
+                scribble(roster.fd(), HEADER_LEN as u64 + place, feed.up_to(count));
             }
             2 => raw.store(feed.u32(), Ordering::SeqCst),
             3 => {

@@ -79,8 +79,9 @@ impl Pinned {
     #[inline]
     pub(super) fn payload(&self) -> NonNull<u8> {
         // Relaxed: only a fork makes them differ, and a fork orders everything.
-        if self.handle.tree().roster.name() != self.pin.by.load(Ordering::Relaxed) {
-            self.pin.renew();
+        let by = self.pin.by.load(Ordering::Relaxed);
+        if self.handle.tree().roster.name() != by {
+            self.pin.renew(by);
         }
         self.handle.payload()
     }
@@ -104,10 +105,9 @@ impl Pinned {
 }
 
 impl Pin {
-    /// In a forked child: gets a pin of its own.
+    /// In a forked child, which has `seen` its parent's name there: gets a pin of its own.
     #[cold]
-    fn renew(&self) {
-        let seen = self.by.load(Ordering::Relaxed);
+    fn renew(&self, seen: u32) {
         let me = match self.handle.pin() {
             Ok(me) => me,
             Err(refusal) => {
@@ -130,5 +130,25 @@ impl Drop for Pin {
         if let Some(me) = by.filter(|_| by != self.maker) {
             self.handle.unpin(me);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two threads of a child that need one at the same time.
+    #[test]
+    fn who_comes_late_to_renew_a_pin_leaves_none_behind() {
+        let made = Pinned::zeroed(8, 8).unwrap();
+        let taken = Pinned::at(made.address(), 8, 8).unwrap();
+        let stale = Owner::new(1000, 77).unwrap().bits();
+        taken.pin.renew(stale);
+        let tree = tree().unwrap();
+        let me = tree.roster.me().unwrap();
+        let (index, _) = made.address().place();
+        assert_eq!(tree.arena.ledger(index).unwrap().of(me), 1);
+        drop(taken);
+        assert_eq!(tree.arena.ledger(index).unwrap().of(me), 0);
     }
 }

@@ -12,7 +12,7 @@ use super::holder::{Holder, monotonic_nanoseconds};
 use super::refusal::Refusal;
 use super::roster::Roster;
 use super::segment::{Id, invalid};
-use super::wait::{Look, Operation, Patience, Step};
+use super::wait::{self, Look, Operation, Patience, Step};
 use super::waiting::Waiting;
 use super::word::{Debt, Liveness, Owner, State, Taken, Verdict};
 use super::{Tree, tree_of};
@@ -155,11 +155,10 @@ impl Handle {
     #[cold]
     pub(crate) fn lock(&self, limit: Limit<'_>) -> Result<Held<'_>, Refusal> {
         let me = self.before_locking()?;
-        let word = &self.block.word;
-        match word.lock(me, &self.witness(), &mut Slices(limit)) {
-            Ok(taken) => self.held(me, taken),
-            Err(refused) => Err(refused.into()),
-        }
+        let witness = self.witness();
+        let mut locking = self.block.locking(self.generation, me, &witness);
+        let taken = wait::wait(&mut locking, &mut Slices(limit)).map_err(Refusal::GaveUp)??;
+        self.held(me, taken)
     }
 
     /// As [`lock`](Handle::lock) without a limit, and without blocking a thread.
@@ -268,7 +267,7 @@ impl Handle {
     }
 
     pub(crate) fn is_locked(&self) -> bool {
-        self.block.word.state().owner().is_some()
+        self.block.word.state().owner().is_some() && self.is_current()
     }
 
     /// Lets `read` look at the contents without the lock; `None` if the block was freed meanwhile.
@@ -438,7 +437,10 @@ impl<'a> Held<'a> {
     pub(crate) fn mark_consistent(&mut self) {
         if !self.is_consistent() {
             self.name &= !DIED;
-            self.handle.block.word.mark_consistent();
+            // As when it is dropped: the lock is not that of a forked child.
+            if self.handle.tree.roster.name() == self.name {
+                self.handle.block.word.mark_consistent();
+            }
         }
     }
 
@@ -478,13 +480,14 @@ impl<'h> Operation<'h> for Taking<'h> {
             Err(refusal) => return Step::Done(Err(refusal)),
         };
         let witness = self.handle.witness();
-        let word = &self.handle.block.word;
-        let mut locking = word.locking(me, &witness).owing(self.debt);
+        let Handle {
+            block, generation, ..
+        } = *self.handle;
+        let mut locking = block.locking(generation, me, &witness).owing(self.debt);
         let step = locking.attempt(look);
         self.debt = locking.debt();
         match step {
-            Step::Done(Ok(taken)) => Step::Done(Ok((me, taken))),
-            Step::Done(Err(refused)) => Step::Done(Err(refused.into())),
+            Step::Done(taken) => Step::Done(taken.map(|taken| (me, taken))),
             Step::Sleep {
                 word,
                 expected,

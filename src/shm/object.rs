@@ -141,3 +141,57 @@ impl<S> fmt::Debug for Object<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::protocol::event::Flag;
+    use crate::shm::tree;
+    use std::time::{Duration, Instant};
+
+    /// As if by a process that was stopped inside.
+    #[test]
+    fn a_limit_is_kept_though_nobody_gets_in() {
+        let object = Object::<Flag>::new(tree().unwrap(), |_| {}).unwrap();
+        let me = object.me().unwrap();
+        assert!(object.word().grab(me));
+        let limits = [1, 20, 70, 160].map(Duration::from_millis);
+        for limit in limits {
+            // The best of some: others may keep this one off the processor.
+            let late = (0..5).map(|_| {
+                let began = Instant::now();
+                let outcome = object.wait(Flag::wait(&object), Limit::from(limit));
+                assert!(matches!(outcome, Err(Refusal::GaveUp(_))));
+                began.elapsed().checked_sub(limit).expect("not before it")
+            });
+            let late = late.min().unwrap();
+            assert!(late < Duration::from_millis(75), "{limit:?}: {late:?}");
+        }
+        object.word().unlock(true);
+    }
+
+    #[test]
+    fn who_gets_in_after_the_end_leaves_everything_as_it_is() {
+        let object = Object::<Flag>::new(tree().unwrap(), |_| {}).unwrap();
+        let late = Object::<Flag>::from_handle(object.handle().without_creation());
+        let me = object.me().unwrap();
+        let word = late.word();
+        assert!(word.grab(me));
+        std::thread::scope(|scope| {
+            let enters = scope.spawn(|| matches!(late.enter(), Err(Refusal::Gone)));
+            while !word.state().has_waiters() {
+                std::thread::yield_now();
+            }
+            drop(object);
+            late.word().unlock(true);
+            assert!(enters.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn what_is_seen_while_the_object_ends_is_thrown_away() {
+        let object = Object::<Flag>::new(tree().unwrap(), |_| {}).unwrap();
+        let late = Object::<Flag>::from_handle(object.handle().without_creation());
+        assert!(matches!(late.hint(|_| drop(object)), Err(Refusal::Gone)));
+    }
+}

@@ -4,6 +4,7 @@
 //! `shm::handle`, and by `process` through [`descriptors`] and [`adopt`].
 
 use super::arena::Arena;
+use super::named::file::FileId;
 use super::roster::Roster;
 use super::segment::Id;
 use super::space;
@@ -60,8 +61,8 @@ pub(crate) fn descriptors() -> io::Result<[BorrowedFd<'static>; 2]> {
 /// Anything but a roster and the arena that belongs to it is `InvalidData`. A process that already
 /// belongs to a tree stays there and gets `AlreadyExists`.
 pub(crate) fn adopt(fds: [OwnedFd; 2]) -> io::Result<()> {
-    if let Some(tree) = tree_if_any() {
-        return Err(already_there(tree, fds));
+    if tree_if_any().is_some() {
+        return Err(already_there(fds));
     }
     let [roster, arena] = fds;
     let roster = Roster::attach(roster)?;
@@ -69,20 +70,26 @@ pub(crate) fn adopt(fds: [OwnedFd; 2]) -> io::Result<()> {
     publish(Tree { roster, arena })
         .map(drop)
         .map_err(|(_, ours)| {
-            // Possibly of the same file as the one in use, see `already_there`.
+            // Possibly of the same file as the one in use, see `close`.
             mem::forget(ours);
             io::ErrorKind::AlreadyExists.into()
         })
 }
 
-/// Disposes of descriptors that are not needed, without closing one of the roster in use.
-fn already_there(tree: &Tree, fds: [OwnedFd; 2]) -> io::Error {
-    for fd in fds {
-        if !rustix::fs::fstat(&fd).is_ok_and(|stat| stat.st_ino != tree.roster.inode()) {
-            // One descriptor too many is better than the loss of this process's record lock.
-            mem::forget(fd);
-        }
+/// Closes a descriptor that another process has sent, unless it is one of a roster in use.
+pub(crate) fn close(fd: OwnedFd) {
+    let in_use = rustix::fs::fstat(&fd).is_ok_and(|stat| {
+        tree_if_any().is_some_and(|tree| stat.st_ino == tree.roster.inode())
+            || space::is_open_here(FileId::from(&stat))
+    });
+    if in_use {
+        // One descriptor too many is better than the loss of this process's record lock.
+        mem::forget(fd);
     }
+}
+
+fn already_there(fds: [OwnedFd; 2]) -> io::Error {
+    fds.into_iter().for_each(close);
     io::Error::new(
         io::ErrorKind::AlreadyExists,
         "this process already belongs to a tree that shares memory",
@@ -91,21 +98,20 @@ fn already_there(tree: &Tree, fds: [OwnedFd; 2]) -> io::Error {
 
 /// Makes `tree` the process's, or gives back the one that was there first, and `tree`.
 fn publish(tree: Tree) -> Result<&'static Tree, (&'static Tree, Box<Tree>)> {
+    // Before anybody can have a name in it: a child of a fork in between would be taken for its parent.
+    forget_me_in_children();
     let ours = Box::into_raw(Box::new(tree));
     // Release: the tree is complete for whoever reads the pointer.
     let first = TREE.compare_exchange(ptr::null_mut(), ours, Ordering::AcqRel, Ordering::Acquire);
     match first {
-        Ok(_) => {
-            forget_me_in_children();
-            // SAFETY: from `Box::into_raw`, and owned by nobody from here on.
-            Ok(unsafe { &*ours })
-        }
+        // SAFETY: from `Box::into_raw`, and owned by nobody from here on.
+        Ok(_) => Ok(unsafe { &*ours }),
         // SAFETY: the published tree lives for ever, and `ours` was not published.
         Err(faster) => Err(unsafe { (&*faster, Box::from_raw(ours)) }),
     }
 }
 
-/// From now on a forked child begins without a name of its own.
+/// From now on a forked child begins without a name of its own. Several times is as good as once.
 fn forget_me_in_children() {
     extern "C" fn in_child() {
         if let Some(tree) = tree_if_any() {

@@ -3,8 +3,8 @@
 //! A primitive says what one attempt is ([`Operation`]); how often it is made, where the caller
 //! sleeps in between and for how long is decided here ([`wait`]) or by a future (`shm::waiting`).
 //! Invariant: no sleep is longer than [`LONGEST_SLICE`], because whoever should end it may have been
-//! killed; and after a sleep that nobody ended, the next attempt is a suspicious one, which asks
-//! the roster about everybody it waits for.
+//! killed; and once in a slice, the next attempt is a suspicious one, which asks the roster about
+//! everybody it waits for.
 
 use crate::GaveUp;
 use crate::platform::atomic::{AtomicU32, Ordering};
@@ -42,7 +42,7 @@ impl Look {
     pub(crate) const POLL: Look = Look::new(false, true);
     /// Before a sleep.
     pub(crate) const ANNOUNCE: Look = Look::new(true, false);
-    /// After a sleep that nobody ended, and before the next.
+    /// After a sleep that nobody ended, or when it is time again, and before the next.
     pub(crate) const SUSPECT: Look = Look::new(true, true);
 
     const fn new(announce: bool, suspicious: bool) -> Look {
@@ -51,13 +51,24 @@ impl Look {
             suspicious,
         }
     }
+}
 
-    /// The look that follows a sleep.
-    pub(crate) fn after(ended: Ended) -> Look {
-        match ended {
-            Ended::Woken | Ended::Changed => Look::ANNOUNCE,
-            Ended::Expired => Look::SUSPECT,
+/// When a wait was last suspicious, or else when its first sleep ended.
+#[derive(Default)]
+pub(crate) struct Watch(Option<Moment>);
+
+impl Watch {
+    /// The look that follows a sleep of at most `slice`.
+    ///
+    /// The clock decides, too, because not all sleeps last: a wait that signals interrupt again and again,
+    /// or that is woken for what others are quicker to take, would never find out about the dead.
+    pub(crate) fn after(&mut self, ended: Ended, slice: Duration) -> Look {
+        let last = *self.0.get_or_insert_with(Moment::now);
+        if ended != Ended::Expired && last.elapsed() < slice {
+            return Look::ANNOUNCE;
         }
+        self.0 = Some(Moment::now());
+        Look::SUSPECT
     }
 }
 
@@ -114,6 +125,7 @@ pub(crate) fn wait<'w, O: Operation<'w>>(
     }
     let mut longest = FIRST_SLICE;
     let mut look = Look::ANNOUNCE;
+    let mut watch = Watch::default();
     loop {
         let slice = match patience.slice(longest) {
             Ok(slice) => slice,
@@ -128,10 +140,10 @@ pub(crate) fn wait<'w, O: Operation<'w>>(
             Step::Done(output) => return Ok(output),
             Step::Sleep { word, expected, .. } => {
                 let ended = shared_futex::wait(word, expected, slice);
-                if ended == Ended::Expired {
+                look = watch.after(ended, longest);
+                if look.suspicious {
                     longest = (longest + longest / SHARE).min(LONGEST_SLICE);
                 }
-                look = Look::after(ended);
             }
         }
     }

@@ -6,7 +6,7 @@
 //! sibling, with the same looks and slices.
 
 use super::sleepers::{self, Registration, Slice};
-use super::wait::{Look, Operation, Step};
+use super::wait::{Look, Operation, Step, Watch};
 use crate::platform::atomic::AtomicU32;
 use crate::platform::shared_futex::Ended;
 use std::future::Future;
@@ -25,6 +25,7 @@ pub(crate) struct Waiting<'w, O> {
     registration: Option<Registration>,
     slice: Slice,
     look: Look,
+    watch: Watch,
     _words: PhantomData<&'w AtomicU32>,
 }
 
@@ -44,6 +45,7 @@ impl<'w, O: Operation<'w>> Waiting<'w, O> {
             registration: None,
             slice: Slice::FIRST,
             look: Look::ANNOUNCE,
+            watch: Watch::default(),
             _words: PhantomData,
         }
     }
@@ -88,9 +90,77 @@ impl<'w, O: Operation<'w>> Future for Waiting<'w, O> {
 
 impl<O> Waiting<'_, O> {
     fn note(&mut self, ended: Ended) {
-        if ended == Ended::Expired {
+        self.look = self.watch.after(ended, self.slice.length());
+        if self.look.suspicious {
             self.slice = self.slice.longer();
         }
-        self.look = Look::after(ended);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::platform::atomic::Ordering;
+    use crate::platform::shared_futex;
+    use std::sync::mpsc;
+    use std::task::Wake;
+    use std::time::{Duration, Instant};
+
+    struct Tell(mpsc::Sender<()>);
+
+    impl Wake for Tell {
+        fn wake(self: std::sync::Arc<Self>) {
+            // Nobody listens any more at the end.
+            let _ = self.0.send(());
+        }
+    }
+
+    /// Done with the first suspicious look from `since` on.
+    struct Suspicious(&'static AtomicU32, Instant);
+
+    impl Operation<'static> for Suspicious {
+        type Output = ();
+
+        fn attempt(&mut self, look: Look) -> Step<'static, ()> {
+            if look.suspicious && Instant::now() >= self.1 {
+                return Step::Done(());
+            }
+            Step::Sleep {
+                word: self.0,
+                expected: self.0.load(Ordering::Relaxed),
+                is_brief: false,
+            }
+        }
+    }
+
+    /// What others change meanwhile ends each sleep; the dead are found all the same.
+    #[test]
+    fn it_looks_around_though_it_is_woken_all_the_time() {
+        static WORD: AtomicU32 = AtomicU32::new(0);
+        let (sender, told) = mpsc::channel();
+        let waker = std::sync::Arc::new(Tell(sender)).into();
+        let begin = Instant::now() + Duration::from_millis(300);
+        // First nothing ends a sleep, and the slices grow.
+        let since = begin + Duration::from_millis(100);
+        // SAFETY: the word is a static.
+        let mut waiting = unsafe { Waiting::new(Suspicious(&WORD, since)) };
+        let mut next = Instant::now();
+        let mut is_done = || {
+            let mut context = Context::from_waker(&waker);
+            Pin::new(&mut waiting).poll(&mut context).is_ready()
+        };
+        while !is_done() {
+            assert!(since.elapsed() < Duration::from_secs(3), "it never does");
+            if Instant::now() < begin {
+                told.recv().unwrap();
+                next = Instant::now();
+                continue;
+            }
+            next += Duration::from_millis(2);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            WORD.fetch_add(1, Ordering::Relaxed);
+            shared_futex::wake(&WORD, u32::MAX);
+            told.recv().unwrap();
+        }
     }
 }

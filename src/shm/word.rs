@@ -92,8 +92,8 @@ pub(crate) enum Verdict {
 pub(crate) trait Liveness {
     fn verdict(&self, owner: Owner) -> Verdict;
 
-    /// Somebody is going to sleep until the present holder unlocks, or has just taken the lock
-    /// after such a sleep.
+    /// Somebody is about to set [`WAITERS`]: going to sleep until the present holder unlocks, or taking
+    /// the lock after such a sleep or from the dead. Before, so that who sees the bit sees what is noted here.
     fn contended(&self) {}
 }
 
@@ -332,10 +332,18 @@ impl<'w, L: Liveness> Operation<'w> for Locking<'w, '_, L> {
         let mut seen = word.look();
         loop {
             let attempt = match decode(seen) {
-                State::Free { .. } => word.take_free(seen, self.me, self.debt),
+                State::Free { .. } => {
+                    if self.debt != 0 {
+                        self.roster.contended();
+                    }
+                    word.take_free(seen, self.me, self.debt)
+                }
                 // Once for each owner: a change of the word begins this again.
                 State::Held { by, .. } if look.suspicious => match self.roster.verdict(by) {
-                    Verdict::Dead => word.take_from_the_dead(seen, self.me),
+                    Verdict::Dead => {
+                        self.roster.contended();
+                        word.take_from_the_dead(seen, self.me)
+                    }
                     Verdict::Alive => match self.stay(seen, look) {
                         Ok(step) => return step,
                         Err(newer) => Err(newer),
@@ -349,12 +357,7 @@ impl<'w, L: Liveness> Operation<'w> for Locking<'w, '_, L> {
                 State::Impossible => return Step::Done(Err(Refused::Corrupt)),
             };
             match attempt {
-                Ok(taken) => {
-                    if self.debt != 0 {
-                        self.roster.contended();
-                    }
-                    return Step::Done(Ok(taken));
-                }
+                Ok(taken) => return Step::Done(Ok(taken)),
                 Err(newer) => seen = newer,
             }
         }
@@ -379,11 +382,11 @@ impl<'w, L: Liveness> Locking<'w, '_, L> {
     fn stay(&mut self, seen: u32, look: Look) -> Result<Step<'w, Result<Taken, Refused>>, u32> {
         let mut expected = seen;
         if look.announce || self.debt != 0 {
-            expected = self.word.announce(seen)?;
-            self.debt = WAITERS;
-            if expected != seen {
+            if seen & WAITERS == 0 {
                 self.roster.contended();
             }
+            expected = self.word.announce(seen)?;
+            self.debt = WAITERS;
         }
         Ok(Step::Sleep {
             word: &self.word.0,

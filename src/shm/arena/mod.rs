@@ -28,6 +28,7 @@
 
 mod carve;
 mod free;
+mod locking;
 mod pin;
 mod place;
 mod real;
@@ -70,8 +71,8 @@ pub(crate) struct Block {
     place: AtomicU32,
     /// How many bytes were asked for, and [`PINNED`]. Written under the block's lock.
     shape: AtomicU64,
-    /// For the primitive in the block: a time on the monotonic clock, in nanoseconds. Written under
-    /// the block's lock; 0 when the block is taken.
+    /// For people who look: a time on the monotonic clock, in nanoseconds. Written by whoever waits for the
+    /// block's lock, without it; 0 when the block is taken.
     pub(crate) since: AtomicU64,
     inline: UnsafeCell<[u8; place::INLINE]>,
 }

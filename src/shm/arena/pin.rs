@@ -13,9 +13,10 @@ use super::{Arena, Class};
 use crate::GaveUp;
 use crate::platform::atomic::Ordering;
 use crate::shm::ledger::{Ledger, Unchanged};
+use crate::shm::refusal::Refusal;
 use crate::shm::segment::invalid;
-use crate::shm::wait::Patience;
-use crate::shm::word::{Liveness, Owner, Refused};
+use crate::shm::wait::{self, Patience};
+use crate::shm::word::{Liveness, Owner};
 use std::io;
 use std::mem;
 
@@ -48,7 +49,8 @@ impl Arena {
         if block.generation() != generation {
             return Err(NotPinned::Gone);
         }
-        let taken = block.word.lock(me, roster, patience)?;
+        let mut locking = block.locking(generation, me, roster);
+        let taken = wait::wait(&mut locking, patience).map_err(NotPinned::GaveUp)??;
         let _locked = Locked::new(block, taken);
         // In this order, see `disown`: with an owner, the generation is that of an object. If that is
         // freed right now, the pin keeps the block from its next life.
@@ -128,11 +130,13 @@ impl Arena {
     }
 }
 
-impl From<Refused> for NotPinned {
-    fn from(refused: Refused) -> NotPinned {
-        match refused {
-            Refused::GaveUp(why) => NotPinned::GaveUp(why),
-            Refused::Corrupt => NotPinned::Corrupt,
+impl From<Refusal> for NotPinned {
+    fn from(refusal: Refusal) -> NotPinned {
+        match refusal {
+            Refusal::GaveUp(why) => NotPinned::GaveUp(why),
+            Refusal::Corrupt => NotPinned::Corrupt,
+            Refusal::Gone => NotPinned::Gone,
+            Refusal::Unlisted(error) => NotPinned::Full(error),
         }
     }
 }

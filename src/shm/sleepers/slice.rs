@@ -36,7 +36,7 @@ impl Slice {
         self.0.into()
     }
 
-    pub(super) fn length(self) -> Duration {
+    pub(crate) fn length(self) -> Duration {
         (FIRST * (1 << self.0)).min(LONGEST)
     }
 }

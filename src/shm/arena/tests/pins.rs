@@ -113,3 +113,52 @@ fn what_is_for_ever_belongs_to_nobody_who_dies() {
         (object.index, object.generation + 1)
     );
 }
+
+struct Soon(u32);
+
+impl Patience for Soon {
+    fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp> {
+        self.0 = self.0.checked_sub(1).ok_or(GaveUp::TimedOut)?;
+        Ok(longest)
+    }
+}
+
+/// The block may be another's by then, who keeps the lock for as long as it likes.
+#[test]
+fn who_waits_to_pin_what_is_freed_is_told() {
+    let (arena, living, me) = (arena(), Living::default(), name(0, 1));
+    let object = put(&arena, me, &living, plain(1).pinned(), 9).unwrap();
+    let (index, generation) = (object.index, object.generation);
+    let word = &arena.block(index).unwrap().word;
+    assert!(word.grab(name(1, 1)));
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| arena.pin(index, generation, me, &living, &mut Soon(200)));
+        while !word.state().has_waiters() {
+            std::thread::yield_now();
+        }
+        arena.free(index, generation, me, &living);
+        assert!(matches!(waits.join().unwrap(), Err(NotPinned::Gone)));
+    });
+    assert_eq!(word.state().owner(), Some(name(1, 1)));
+}
+
+#[test]
+fn who_gets_the_lock_of_the_next_object_does_not_pin_it() {
+    let (arena, living, me) = (arena(), Living::default(), name(0, 1));
+    let object = put(&arena, me, &living, plain(1).pinned(), 9).unwrap();
+    let (index, generation) = (object.index, object.generation);
+    let block = arena.block(index).unwrap();
+    assert!(block.word.grab(name(1, 1)));
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| arena.pin(index, generation, me, &living, &mut Soon(200)));
+        while !block.word.state().has_waiters() {
+            std::thread::yield_now();
+        }
+        arena.free(index, generation, me, &living);
+        // As whoever takes it does.
+        block.owner.store(name(2, 1).bits(), Ordering::SeqCst);
+        block.word.unlock(true);
+        assert!(matches!(waits.join().unwrap(), Err(NotPinned::Gone)));
+    });
+    assert_eq!(arena.ledger(index).unwrap().total(), 0);
+}
