@@ -63,7 +63,8 @@ unsafe impl Shared for Gate {}
 ///
 /// The type `A` says what is done [once a round](BarrierAction::run), in the thread that arrived last
 /// and before anybody goes on. It may abort or reset its barrier, and its own round is broken then. If the
-/// process that runs it dies, the barrier is broken.
+/// process that runs it dies, the barrier is broken. A child that is forked in the action does not run it: its
+/// call is [`Unlisted`](BarrierError::Unlisted), and the parent's goes on.
 ///
 /// # Limits
 ///

@@ -10,6 +10,7 @@ use crate::shm::monitor::{self, Briefly, Home, Inside, Turn, enter, visit};
 use crate::shm::refusal::Refusal;
 use crate::shm::wait::{Look, Operation, Patience, Step};
 use crate::shm::word::Owner;
+use std::io;
 use std::mem;
 
 /// How a call's way through a barrier has ended.
@@ -229,6 +230,10 @@ impl Arrived {
         let mut inside = enter(home)?;
         let gate = inside.state();
         let round = gate.round().ok_or(Refusal::Corrupt)?;
+        if self.owner != inside.me() {
+            let why = "the action is that of the process from which this one was forked";
+            return Err(Refusal::Unlisted(io::Error::other(why)));
+        }
         if let Some(passage) = self.passage(gate, round) {
             return Ok(passage);
         }
