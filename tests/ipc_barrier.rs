@@ -497,6 +497,9 @@ fn a_process_that_is_killed_in_the_action_breaks_the_barrier() {
             assert_eq!(barrier.waiting().unwrap(), 0);
             let limit = Duration::from_millis(60);
             assert!(barrier.wait_within(limit).unwrap_err().is_timed_out());
+            let outside = barrier.wait_within_or_break(Duration::from_millis(5));
+            assert!(outside.unwrap_err().is_timed_out());
+            assert!(!barrier.is_broken().unwrap(), "by one who had not arrived");
             runner.kill();
             let (why, took) = waiter.join().unwrap();
             assert_eq!(why, BrokenBarrier::PartyDied);

@@ -216,12 +216,13 @@ impl<A: BarrierAction> Barrier<A> {
     }
 
     /// As [`wait_within`](Barrier::wait_within), but who gives up breaks the barrier: for those who can do
-    /// nothing without each other.
+    /// nothing without each other. Who could not even arrive, because the action of the round before was still
+    /// being run, breaks nothing.
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](BarrierError::GaveUp), and the barrier is broken now for that reason; else as for
-    /// [`wait`](Barrier::wait).
+    /// [`GaveUp`](BarrierError::GaveUp), and the barrier is broken now for that reason, if this call had
+    /// arrived; else as for [`wait`](Barrier::wait).
     ///
     /// # Panics
     ///
