@@ -100,3 +100,30 @@ fn a_dropped_future_takes_no_turn_along() {
         }
     });
 }
+
+/// A future that is polled on in a forked child takes the lock for the child.
+#[test]
+fn a_future_in_a_forked_child_locks_for_the_child() {
+    watchdog(LIMIT, "forked", || {
+        let value = Value::new(1_u64).unwrap();
+        let guard = value.lock().unwrap();
+        let mut waiting = Box::pin(value.lock_async());
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut nobody).is_pending());
+        let child = Victim::new(|| {
+            let _held = loop {
+                let mut nobody = Context::from_waker(Waker::noop());
+                match waiting.as_mut().poll(&mut nobody) {
+                    Poll::Ready(taken) => break taken.unwrap(),
+                    Poll::Pending => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
+            sleep_for_ever()
+        });
+        drop(guard);
+        let is_childs = |pid| pid == child.pid.cast_unsigned();
+        wait_until(|| value.holder().is_some_and(|holder| is_childs(holder.pid())));
+        child.kill();
+        assert!(matches!(value.lock(), Err(LockError::OwnerDied(_))));
+    });
+}

@@ -104,6 +104,7 @@ fn writers_get_through_a_stream_of_readers() {
         let others = [Victim::new(read), Victim::new(read)];
         thread::scope(|scope| {
             scope.spawn(read);
+            wait_until(|| reads.load(Ordering::SeqCst) > 0);
             for round in 1..=200 {
                 let mut guard = lock.write().unwrap();
                 for number in guard.iter_mut() {
@@ -114,7 +115,6 @@ fn writers_get_through_a_stream_of_readers() {
         });
         others.into_iter().for_each(Victim::join);
         assert_eq!(*lock.read().unwrap(), [200; 8]);
-        assert!(reads.load(Ordering::SeqCst) > 0);
         assert!(!lock.is_locked().unwrap());
     });
 }

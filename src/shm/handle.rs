@@ -12,9 +12,9 @@ use super::holder::{Holder, monotonic_nanoseconds};
 use super::refusal::Refusal;
 use super::roster::Roster;
 use super::segment::{Id, invalid};
-use super::wait::Patience;
+use super::wait::{Look, Operation, Patience, Step};
 use super::waiting::Waiting;
-use super::word::{Liveness, Owner, State, Taken, Verdict};
+use super::word::{Debt, Liveness, Owner, State, Taken, Verdict};
 use super::{Tree, tree_of};
 use crate::platform::atomic::{AtomicU64, Ordering, fence};
 use crate::{GaveUp, Limit};
@@ -164,14 +164,13 @@ impl Handle {
 
     /// As [`lock`](Handle::lock) without a limit, and without blocking a thread.
     pub(crate) async fn lock_async(&self) -> Result<Held<'_>, Refusal> {
-        let me = self.before_locking()?;
-        let witness = self.witness();
+        let taking = Taking {
+            handle: self,
+            debt: Debt::default(),
+        };
         // SAFETY: the word is one of the arena, which stays mapped.
-        let waiting = unsafe { Waiting::new(self.block.word.locking(me, &witness)) };
-        match waiting.await {
-            Ok(taken) => self.held(me, taken),
-            Err(refused) => Err(refused.into()),
-        }
+        let (me, taken) = unsafe { Waiting::new(taking) }.await?;
+        self.held(me, taken)
     }
 
     /// Locks the block if nobody alive has it locked.
@@ -460,6 +459,41 @@ impl Drop for Held<'_> {
             }
         } else {
             self.handle.unlock_inconsistent(self.name);
+        }
+    }
+}
+
+/// A future on its way to the lock. It may be polled on in the child of a fork, which has another name.
+struct Taking<'h> {
+    handle: &'h Handle,
+    debt: Debt,
+}
+
+impl<'h> Operation<'h> for Taking<'h> {
+    type Output = Result<(Owner, Taken), Refusal>;
+
+    fn attempt(&mut self, look: Look) -> Step<'h, Self::Output> {
+        let me = match self.handle.before_locking() {
+            Ok(me) => me,
+            Err(refusal) => return Step::Done(Err(refusal)),
+        };
+        let witness = self.handle.witness();
+        let word = &self.handle.block.word;
+        let mut locking = word.locking(me, &witness).owing(self.debt);
+        let step = locking.attempt(look);
+        self.debt = locking.debt();
+        match step {
+            Step::Done(Ok(taken)) => Step::Done(Ok((me, taken))),
+            Step::Done(Err(refused)) => Step::Done(Err(refused.into())),
+            Step::Sleep {
+                word,
+                expected,
+                is_brief,
+            } => Step::Sleep {
+                word,
+                expected,
+                is_brief,
+            },
         }
     }
 }

@@ -250,7 +250,11 @@ impl Word {
     }
 
     /// What it takes to lock, as something that can be waited for in any way.
-    pub(crate) fn locking<'w, L: Liveness>(&'w self, me: Owner, roster: &'w L) -> Locking<'w, L> {
+    pub(crate) fn locking<'w, 'l, L: Liveness>(
+        &'w self,
+        me: Owner,
+        roster: &'l L,
+    ) -> Locking<'w, 'l, L> {
         Locking {
             word: self,
             me,
@@ -307,16 +311,20 @@ impl Word {
     }
 }
 
+/// What who has slept owes to others who sleep.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Debt(u32);
+
 /// A caller on its way to the lock.
-pub(crate) struct Locking<'w, L> {
+pub(crate) struct Locking<'w, 'l, L> {
     word: &'w Word,
     me: Owner,
-    roster: &'w L,
+    roster: &'l L,
     /// [`WAITERS`] from the first sleep on: see point 2 at the top of this file.
     debt: u32,
 }
 
-impl<'w, L: Liveness> Operation<'w> for Locking<'w, L> {
+impl<'w, L: Liveness> Operation<'w> for Locking<'w, '_, L> {
     type Output = Result<Taken, Refused>;
 
     fn attempt(&mut self, look: Look) -> Step<'w, Self::Output> {
@@ -353,7 +361,19 @@ impl<'w, L: Liveness> Operation<'w> for Locking<'w, L> {
     }
 }
 
-impl<'w, L: Liveness> Locking<'w, L> {
+impl<'w, L: Liveness> Locking<'w, '_, L> {
+    /// One who has slept before, under another name perhaps, and owes what it owed.
+    pub(crate) fn owing(self, debt: Debt) -> Self {
+        Locking {
+            debt: debt.0,
+            ..self
+        }
+    }
+
+    pub(crate) fn debt(&self) -> Debt {
+        Debt(self.debt)
+    }
+
     /// The lock is another's. Who has slept leaves the bit to others, also if it gives up now; who
     /// never did owes nobody one.
     fn stay(&mut self, seen: u32, look: Look) -> Result<Step<'w, Result<Taken, Refused>>, u32> {
