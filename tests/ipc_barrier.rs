@@ -386,6 +386,7 @@ const RUNNER: usize = 1;
 const RELEASED: usize = 2;
 const PANICS: usize = 3;
 const STAYS: usize = 4;
+const FORKS: usize = 5;
 
 fn told(place: usize) -> &'static AtomicU64 {
     &TOLD.get_or_init(scratch)[place]
@@ -496,12 +497,54 @@ fn a_process_that_is_killed_in_the_action_breaks_the_barrier() {
             assert_eq!(barrier.waiting().unwrap(), 0);
             let limit = Duration::from_millis(60);
             assert!(barrier.wait_within(limit).unwrap_err().is_timed_out());
+            let outside = barrier.wait_within_or_break(Duration::from_millis(5));
+            assert!(outside.unwrap_err().is_timed_out());
+            assert!(!barrier.is_broken().unwrap(), "by one who had not arrived");
             runner.kill();
             let (why, took) = waiter.join().unwrap();
             assert_eq!(why, BrokenBarrier::PartyDied);
             assert!(took >= limit, "it left while the action ran");
         });
         assert_eq!(why(barrier.wait()), BrokenBarrier::PartyDied);
+    });
+}
+
+struct Fork;
+
+impl BarrierAction for Fork {
+    fn run() {
+        // SAFETY: the child returns from here and then ends, without the parent's locks.
+        if unsafe { libc::fork() } != 0 {
+            wait_until(|| told(FORKS).load(SeqCst) != 0);
+        }
+    }
+}
+
+/// S15, S32: the child of a fork in the action is not the one that runs it.
+#[test]
+fn a_child_that_is_forked_in_the_action_lets_nobody_through() {
+    watchdog(LIMIT, "forked in the action", || {
+        let barrier = Barrier::<Fork>::with_action(2).unwrap();
+        let told = told(FORKS);
+        told.store(0, SeqCst);
+        let this = std::process::id();
+        thread::scope(|scope| {
+            let waiter = asleep(scope, || barrier.wait().map(|_| told.load(SeqCst)));
+            until_waiting(&barrier, 1);
+            let passed = barrier.wait();
+            if std::process::id() != this {
+                thread::sleep(Duration::from_millis(50));
+                told.store(1 + u64::from(passed.is_ok()), SeqCst);
+                // SAFETY: ends the child here.
+                unsafe { libc::_exit(0) };
+            }
+            assert!(passed.unwrap().is_leader());
+            assert_eq!(
+                waiter.join().unwrap().unwrap(),
+                1,
+                "before the action's end"
+            );
+        });
     });
 }
 

@@ -222,6 +222,28 @@ fn a_writer_is_killed_inside_on_its_way_out() {
 }
 
 #[test]
+fn who_takes_over_from_a_dead_writer_is_killed_too() {
+    for steps in 0..4 {
+        model(
+            &format!("ipc rwlock: who takes over is killed after {steps} steps"),
+            move || {
+                let shared = Shared::new();
+                shared.lock.try_write(3).unwrap();
+                let reader = spawn(&shared, |shared| {
+                    assert!(!shared.read(1), "nobody has vouched");
+                });
+                shared.lock.die(3);
+                shared.lock.die_taking_over(2, steps);
+                assert_eq!(shared.lock.write(0, FOR_EVER), Some(false));
+                shared.lock.leave_writing(0, false);
+                reader.join().unwrap();
+                assert_eq!(shared.lock.try_write(0), Some(false));
+            },
+        );
+    }
+}
+
+#[test]
 fn nobody_writes_between_writing_and_reading_on() {
     model(
         "ipc rwlock: nobody writes between writing and reading on",

@@ -130,6 +130,26 @@ fn the_permits_of_the_dead_come_back_once() {
 }
 
 #[test]
+fn who_takes_from_the_dead_is_killed_too() {
+    model(
+        "ipc semaphore: who takes from the dead is killed too",
+        || {
+            let semaphore = Arc::new(SemaphoreModel::new(1));
+            assert!(semaphore.try_acquire(3, 1));
+            let taker = spawn(&semaphore, |semaphore| {
+                assert!(semaphore.acquire(1, 1, FOR_EVER));
+            });
+            semaphore.die(3);
+            semaphore.die_burying(2);
+            taker.join().unwrap();
+            assert!(!semaphore.try_acquire(0, 1));
+            semaphore.give_back(1, 1);
+            assert_eq!(semaphore.available(0), 1);
+        },
+    );
+}
+
+#[test]
 fn a_permit_is_there_once_wherever_its_taker_was_killed() {
     for steps in 0..3 {
         model(

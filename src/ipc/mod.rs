@@ -43,6 +43,11 @@
 //! closes descriptors it did not open gives that lock up; survivors then still find it through
 //! /proc, if they may look there.
 //!
+//! # Signal handlers
+//!
+//! Nothing here is for them: a handler that interrupts its own thread in the middle of an operation would wait
+//! for that thread, and so for ever.
+//!
 //! # What it costs
 //!
 //! Locking and unlocking what nobody else wants is two atomic instructions and no system call; an operation of

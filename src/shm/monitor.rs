@@ -203,7 +203,6 @@ where
 pub(crate) struct Visits<'h, H, F> {
     home: &'h H,
     turn: F,
-    /// Of all attempts in a row that found the door closed: only the first of them stands there.
     briefly: Briefly,
 }
 
@@ -215,19 +214,29 @@ where
     type Output = Result<T, Refusal>;
 
     fn attempt(&mut self, look: Look) -> Step<'h, Self::Output> {
-        let mut inside = match try_enter(self.home, &mut self.briefly) {
-            Ok(inside) => {
-                self.briefly = Briefly::default();
-                inside
-            }
-            Err(Outside::Refused(refusal)) => return Step::Done(Err(refusal)),
-            Err(Outside::Stalled) => return self.home.word().sleep(),
-        };
-        match (self.turn)(&mut inside, look) {
-            Turn::Done(output) => Step::Done(Ok(output)),
-            Turn::Refused(refusal) => Step::Done(Err(refusal)),
-            Turn::Sleep(sequence) => sequence.sleep(look.announce),
-        }
+        visit(self.home, &mut self.briefly, look, |inside| {
+            (self.turn)(inside, look)
+        })
+    }
+}
+
+/// One visit of an operation, which keeps `briefly` from one to the next.
+pub(crate) fn visit<'h, H: Home, T>(
+    home: &'h H,
+    briefly: &mut Briefly,
+    look: Look,
+    turn: impl FnOnce(&mut Inside<'h, H>) -> Turn<'h, T>,
+) -> Step<'h, Result<T, Refusal>> {
+    let mut inside = match try_enter(home, briefly) {
+        Ok(inside) => inside,
+        Err(Outside::Refused(refusal)) => return Step::Done(Err(refusal)),
+        Err(Outside::Stalled) => return home.word().sleep(),
+    };
+    *briefly = Briefly::default();
+    match turn(&mut inside) {
+        Turn::Done(output) => Step::Done(Ok(output)),
+        Turn::Refused(refusal) => Step::Done(Err(refusal)),
+        Turn::Sleep(sequence) => sequence.sleep(look.announce),
     }
 }
 
@@ -253,9 +262,10 @@ pub(crate) fn wait<'h, T>(
     wait::wait(&mut operation, patience).unwrap_or_else(|why| Err(Refusal::GaveUp(why)))
 }
 
-/// As long as nobody is inside who is not about to leave.
+/// As long as nobody is inside who is not about to leave. One for all attempts in a row that find the door
+/// closed: only the first of them stands there.
 #[derive(Default)]
-struct Briefly(Option<Moment>);
+pub(crate) struct Briefly(Option<Moment>);
 
 impl Patience for Briefly {
     fn slice(&mut self, longest: Duration) -> Result<Duration, GaveUp> {
@@ -285,3 +295,48 @@ impl Word {
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::shm::object::{Object, Shared};
+    use crate::shm::protocol::barrier::{Arrival, Gate};
+    use crate::shm::protocol::condition::{Bell, Waiter};
+    use crate::shm::protocol::event::Flag;
+    use crate::shm::tree;
+
+    /// With somebody inside who does not get on.
+    fn stands_at_the_door_once<'h, S: Shared, T>(
+        home: &'h Object<S>,
+        mut operation: impl Operation<'h, Output = Result<T, Refusal>>,
+    ) {
+        let _inside = enter(home).unwrap();
+        let mut attempt = || {
+            let began = Moment::now();
+            assert!(matches!(
+                operation.attempt(Look::SUSPECT),
+                Step::Sleep { .. }
+            ));
+            began.elapsed()
+        };
+        assert!(attempt() >= BRIEF);
+        // Ten that stand there take ten times as long.
+        let again: Duration = (0..10).map(|_| attempt()).sum();
+        assert!(again < 5 * BRIEF, "ten more attempts took {again:?}");
+    }
+
+    #[test]
+    fn who_is_held_up_by_a_stopped_process_stands_at_the_door_once() {
+        let tree = tree().unwrap();
+        let event = Object::<Flag>::new(tree, |_| {}).unwrap();
+        stands_at_the_door_once(&event, Flag::wait(&event));
+        let barrier = Object::new(tree, |gate: &Gate| gate.begin(2)).unwrap();
+        let mut arrival = Arrival::new(&barrier, false);
+        stands_at_the_door_once(&barrier, &mut arrival);
+        assert!(matches!(arrival.attempt(Look::GLANCE), Step::Sleep { .. }));
+        stands_at_the_door_once(&barrier, &mut arrival);
+        let bell = Object::<Bell>::new(tree, |_| {}).unwrap();
+        let mut waiter = poll(Waiter::join(&bell)).unwrap().unwrap();
+        stands_at_the_door_once(&bell, &mut waiter);
+    }
+}

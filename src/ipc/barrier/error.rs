@@ -22,7 +22,8 @@ pub enum BarrierError {
     /// The process that made the barrier has dropped it.
     Gone,
     /// This process cannot take part: the tree has no room for another process, or the system
-    /// refused it the record lock by which others would know it alive.
+    /// refused it the record lock by which others would know it alive; or it was forked while its parent
+    /// ran the action.
     Unlisted(io::Error),
 }
 

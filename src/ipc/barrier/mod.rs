@@ -63,7 +63,8 @@ unsafe impl Shared for Gate {}
 ///
 /// The type `A` says what is done [once a round](BarrierAction::run), in the thread that arrived last
 /// and before anybody goes on. It may abort or reset its barrier, and its own round is broken then. If the
-/// process that runs it dies, the barrier is broken.
+/// process that runs it dies, the barrier is broken. A child that is forked in the action does not run it: its
+/// call is [`Unlisted`](BarrierError::Unlisted), and the parent's goes on.
 ///
 /// # Limits
 ///
@@ -215,12 +216,13 @@ impl<A: BarrierAction> Barrier<A> {
     }
 
     /// As [`wait_within`](Barrier::wait_within), but who gives up breaks the barrier: for those who can do
-    /// nothing without each other.
+    /// nothing without each other. Who could not even arrive, because the action of the round before was still
+    /// being run, breaks nothing.
     ///
     /// # Errors
     ///
-    /// [`GaveUp`](BarrierError::GaveUp), and the barrier is broken now for that reason; else as for
-    /// [`wait`](Barrier::wait).
+    /// [`GaveUp`](BarrierError::GaveUp), and the barrier is broken now for that reason, if this call had
+    /// arrived; else as for [`wait`](Barrier::wait).
     ///
     /// # Panics
     ///

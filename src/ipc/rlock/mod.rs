@@ -31,7 +31,8 @@ use std::io;
 /// * **Fairness.** That of [`Lock`](super::Lock): none. The owner never waits, whatever its limit says.
 /// * **Death.** As for every lock, see the [module's](super#when-a-process-is-killed) documentation.
 ///   Whoever is told of a death has the lock at its first level, whatever the dead had. A thread that
-///   ends without dropping its guards leaves the lock locked as long as its process lives.
+///   ends without dropping its guards leaves the lock locked as long as its process lives, but for a later
+///   thread of the process that is given its id: that one is the owner then, and may release it.
 /// * **Fork.** The child of a fork holds nothing, however deep its parent is. Guards that it inherits do
 ///   nothing when dropped.
 /// * **Async.** There is no async face, because what owns the lock is a thread: two tasks on one thread

@@ -38,6 +38,10 @@ impl<S: State> Model<S> {
         &self.state
     }
 
+    pub(crate) fn roster(&self) -> &Tree {
+        &self.tree
+    }
+
     /// The kernel drops the record lock of `who`, and time passes for everybody else.
     pub(crate) fn die(&self, who: u32) {
         self.tree.die(who);

@@ -11,11 +11,12 @@
 
 use crate::platform::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::ledger::{Corrupt, Ledger};
-use crate::shm::monitor::{Home, Inside, State, Turn, enter, visits};
+use crate::shm::monitor::{Briefly, Home, Inside, State, Turn, enter, visit, visits};
 use crate::shm::refusal::Refusal;
 use crate::shm::sequence::{Call, Sequence};
 use crate::shm::wait::{Look, Operation, Step};
 use crate::shm::word::{Liveness, Owner};
+use std::mem;
 
 /// All zero: nobody waits.
 ///
@@ -216,6 +217,7 @@ pub(crate) struct Waiter<'h, H: Home<State = Bell>> {
     /// While it waits, and in which process it does: the child of a fork has the parent's waiters in its
     /// memory, and is none of them.
     number: Option<(u64, Owner)>,
+    briefly: Briefly,
 }
 
 impl<'h, H: Home<State = Bell>> Waiter<'h, H> {
@@ -229,6 +231,7 @@ impl<'h, H: Home<State = Bell>> Waiter<'h, H> {
             Turn::Done(Waiter {
                 home,
                 number: Some((bell.draw(), inside.me())),
+                briefly: Briefly::default(),
             })
         })
     }
@@ -270,11 +273,10 @@ impl<'h, H: Home<State = Bell>> Operation<'h> for Waiter<'h, H> {
     type Output = Result<(), Refusal>;
 
     fn attempt(&mut self, look: Look) -> Step<'h, Self::Output> {
-        let home = self.home;
-        visits(home, |inside: &mut Inside<'h, H>, look| {
-            self.turn(inside, look)
-        })
-        .attempt(look)
+        let (home, mut briefly) = (self.home, mem::take(&mut self.briefly));
+        let step = visit(home, &mut briefly, look, |inside| self.turn(inside, look));
+        self.briefly = briefly;
+        step
     }
 }
 

@@ -399,6 +399,22 @@ pub mod model {
             });
         }
 
+        /// Killed inside, after `steps` of the stores with which it takes from a dead writer.
+        pub fn die_taking_over(&self, who: u32, steps: u32) {
+            let roster = self.0.roster();
+            self.0.die_inside(who, |state| {
+                if steps > 0 {
+                    state.inconsistent.store(1, Relaxed);
+                }
+                if steps > 1 {
+                    state.writer.store(0, Relaxed);
+                }
+                if steps > 2 {
+                    let _ = state.inside.bury(roster);
+                }
+            });
+        }
+
         /// A writer is killed inside, after `steps` of the stores of leaving, and before the wake-ups.
         pub fn die_leaving(&self, who: u32, steps: u32) {
             self.0.die_inside(who, |state| {

@@ -280,6 +280,14 @@ pub mod model {
             });
         }
 
+        /// Killed inside, after it has struck the dead from the ledger and before it adds up.
+        pub fn die_burying(&self, who: u32) {
+            let roster = self.0.roster();
+            self.0.die_inside(who, |state| {
+                let _ = state.lent.bury(roster);
+            });
+        }
+
         /// Killed inside, after all the stores of adding a permit and before the wake-up.
         pub fn die_adding(&self, who: u32) {
             self.0.die_inside(who, |state| {

@@ -6,10 +6,12 @@
 use super::word::{Membership, Round, Status};
 use super::{BrokenBarrier, Gate, Outcome};
 use crate::GaveUp;
-use crate::shm::monitor::{self, Home, Inside, Turn, enter, visits};
+use crate::shm::monitor::{self, Briefly, Home, Inside, Turn, enter, visit};
 use crate::shm::refusal::Refusal;
 use crate::shm::wait::{Look, Operation, Patience, Step};
 use crate::shm::word::Owner;
+use std::io;
+use std::mem;
 
 /// How a call's way through a barrier has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,7 @@ pub(crate) struct Arrival<'h, H: Home<State = Gate>> {
     /// Arrives only if that makes the barrier full.
     only_last: bool,
     arrived: Option<Arrived>,
+    briefly: Briefly,
 }
 
 impl<'h, H: Home<State = Gate>> Arrival<'h, H> {
@@ -57,6 +60,7 @@ impl<'h, H: Home<State = Gate>> Arrival<'h, H> {
             acts,
             only_last: false,
             arrived: None,
+            briefly: Briefly::default(),
         }
     }
 
@@ -226,6 +230,10 @@ impl Arrived {
         let mut inside = enter(home)?;
         let gate = inside.state();
         let round = gate.round().ok_or(Refusal::Corrupt)?;
+        if self.owner != inside.me() {
+            let why = "the action is that of the process from which this one was forked";
+            return Err(Refusal::Unlisted(io::Error::other(why)));
+        }
         if let Some(passage) = self.passage(gate, round) {
             return Ok(passage);
         }
@@ -246,11 +254,10 @@ impl<'h, H: Home<State = Gate>> Operation<'h> for Arrival<'h, H> {
     type Output = Result<Passage, Refusal>;
 
     fn attempt(&mut self, look: Look) -> Step<'h, Self::Output> {
-        let home = self.home;
-        visits(home, |inside: &mut Inside<'h, H>, look| {
-            self.turn(inside, look)
-        })
-        .attempt(look)
+        let (home, mut briefly) = (self.home, mem::take(&mut self.briefly));
+        let step = visit(home, &mut briefly, look, |inside| self.turn(inside, look));
+        self.briefly = briefly;
+        step
     }
 }
 
