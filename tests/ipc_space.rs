@@ -334,6 +334,13 @@ fn a_lock_of_the_dead_passes_on_and_a_space_of_the_dead_is_swept() {
     });
 }
 
+/// How many record locks there are on a file.
+fn record_locks(inode: u64) -> usize {
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let ours = |line: &&str| line.contains("POSIX") && line.contains(&format!(":{inode} "));
+    locks.lines().filter(ours).count()
+}
+
 /// S20: a sweep does not cost this process its place in its own space.
 #[test]
 fn a_sweep_leaves_the_record_lock_alone() {
@@ -343,11 +350,7 @@ fn a_sweep_leaves_the_record_lock_alone() {
     let lock = space.lock("l").unwrap();
     let _guard = lock.lock().unwrap();
     let inode = fs::metadata(name.file()).unwrap().ino();
-    let record_locks = || {
-        let locks = fs::read_to_string("/proc/locks").unwrap();
-        let ours = |line: &&str| line.contains("POSIX") && line.contains(&format!(":{inode} "));
-        locks.lines().filter(ours).count()
-    };
+    let record_locks = || record_locks(inode);
     let descriptors = || {
         let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
         let targets = all.filter_map(|fd| fs::read_link(fd.path()).ok());
@@ -366,6 +369,26 @@ fn a_sweep_leaves_the_record_lock_alone() {
     assert_eq!((descriptors(), before > 0), (before, true));
     space.unlink().unwrap();
     assert_eq!(record_locks(), 1);
+}
+
+/// S20: nor does taking the name away, also where the numbers of the standard streams are free.
+#[test]
+fn an_unlink_without_standard_streams_leaves_the_record_lock_alone() {
+    let _turn = alone();
+    watchdog(LIMIT, "no streams", || {
+        let name = Name::new("streams");
+        let child = Victim::new(|| {
+            let space = Space::open_or_create(&name.0).unwrap();
+            let inode = fs::metadata(name.file()).unwrap().ino();
+            let lock = space.lock("l").unwrap();
+            let _guard = lock.lock().unwrap();
+            // SAFETY: nobody here reads from it.
+            assert_eq!(unsafe { libc::close(0) }, 0);
+            space.unlink().unwrap();
+            assert_eq!(record_locks(inode), 1);
+        });
+        child.join();
+    });
 }
 
 /// S19: a forked child has a name of its own in the space: not its parent's locks, and not its parent's life.

@@ -10,6 +10,7 @@ use super::named::name::{FOLDER, Name};
 use super::space::{self, Careful};
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 
 /// What a [`sweep`] has found, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -81,12 +81,46 @@ fn flock(fd: BorrowedFd<'_>, how: FlockOperation) -> io::Result<bool> {
     }
 }
 
+/// Takes the name away from a file that others may use. `NotFound` if it leads elsewhere or nowhere by now.
+///
+/// `open` opens what has the name, as an open file of this call's own: locks are the file's, and the
+/// user's is shared with other threads and with the children of a fork.
+pub(crate) fn take_away<F: AsFd>(
+    name: &Name,
+    file: FileId,
+    open: impl Fn() -> io::Result<F>,
+) -> io::Result<()> {
+    let called_so = || match file.is_called(name)? {
+        true => Ok(()),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let mut ours = None;
+    settle(|| {
+        // Before it is opened, which something else may not allow.
+        called_so()?;
+        // Once: of a space, every descriptor stays open for good.
+        let fd = match &mut ours {
+            Some(fd) => fd,
+            none => none.insert(open()?),
+        };
+        if FileId::of(&*fd)? != file {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let Some(_lock) = NameLock::attempt(fd.as_fd())? else {
+            return Ok(None);
+        };
+        called_so()?;
+        rustix::fs::unlink(name.path())?;
+        Ok(Some(()))
+    })
+}
+
 /// The right to take a name away from memory that others may use.
-pub(crate) struct NameLock<'a>(BorrowedFd<'a>);
+struct NameLock<'a>(BorrowedFd<'a>);
 
 impl<'a> NameLock<'a> {
     /// `fd` must be of an open file of its own. `None` if somebody else has the right.
-    pub(crate) fn attempt(fd: BorrowedFd<'a>) -> io::Result<Option<NameLock<'a>>> {
+    fn attempt(fd: BorrowedFd<'a>) -> io::Result<Option<NameLock<'a>>> {
         match set_lock(fd, libc::F_WRLCK) {
             Ok(()) => Ok(Some(NameLock(fd))),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {

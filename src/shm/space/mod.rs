@@ -14,7 +14,7 @@ pub(crate) use directory::{ObjectKind, Shape};
 
 use super::Tree;
 use super::arena::Arena;
-use super::named::claim::{NameLock, become_user, settle};
+use super::named::claim::{become_user, settle, take_away};
 use super::named::draft::Draft;
 use super::named::file::{self, Access, FileId};
 use super::named::header::{self, Header};
@@ -211,30 +211,8 @@ impl Space {
 
     /// Takes the name away. `NotFound` if it leads elsewhere or nowhere by now.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        // Stays open for good, as everything does of this file.
-        let mut ours = None;
-        settle(|| {
-            if !self.file.is_called(&self.name)? {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            if ours.is_none() {
-                let fd = Careful::new(file::open(&self.name)?)?;
-                if fd.file != self.file {
-                    return Ok(None);
-                }
-                ours = Some(fd);
-            }
-            let Some(fd) = &ours else {
-                return Ok(None);
-            };
-            let Some(_lock) = NameLock::attempt(fd.as_fd())? else {
-                return Ok(None);
-            };
-            if !self.file.is_called(&self.name)? {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            rustix::fs::unlink(self.name.path())?;
-            Ok(Some(()))
+        take_away(&self.name, self.file, || {
+            Careful::new(file::open(&self.name)?)
         })
     }
 }
@@ -253,15 +231,17 @@ impl Careful {
         })
     }
 
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
     fn into_inner(mut self) -> OwnedFd {
         // SAFETY: `self` is forgotten and never touches it again.
         let fd = unsafe { ManuallyDrop::take(&mut self.fd) };
         mem::forget(self);
         fd
+    }
+}
+
+impl AsFd for Careful {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
