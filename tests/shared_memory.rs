@@ -174,6 +174,37 @@ fn the_bytes_outlive_the_name_and_the_name_the_handle() {
     assert_eq!(new.slice_of::<u64>(..).unwrap().get(0), Some(0));
 }
 
+/// M27: what has the name need not be memory, nor ours: the name is taken all the same.
+#[test]
+fn whatever_has_a_name_takes_it() {
+    let name = name("taken");
+    let _end = Unlinked(file(&name));
+    let taken = |len| fails(SharedMemory::create(&name, len), ErrorKind::AlreadyExists);
+    std::os::unix::fs::symlink("/dev/null", file(&name)).unwrap();
+    taken(8);
+    fs::remove_file(file(&name)).unwrap();
+    fs::create_dir(file(&name)).unwrap();
+    taken(8);
+    fs::remove_dir(file(&name)).unwrap();
+    fs::write(file(&name), "another's").unwrap();
+    taken(8);
+    // Found out before so much memory is looked for.
+    taken(1 << 50);
+    fails(SharedMemory::create(&name, 0), ErrorKind::InvalidInput);
+}
+
+/// M33: a name that was taken away is not there, whatever has it now.
+#[test]
+fn a_name_is_taken_away_once() {
+    let name = name("once");
+    let memory = SharedMemory::create(&name, 8).unwrap();
+    memory.unlink().unwrap();
+    let _end = Unlinked(file(&name));
+    std::os::unix::fs::symlink("/dev/null", file(&name)).unwrap();
+    fails(memory.unlink(), ErrorKind::NotFound);
+    assert!(file(&name).is_symlink());
+}
+
 /// M33: threads that want the same name gone, and others that make it anew: each memory is unlinked once.
 #[test]
 fn an_unlink_never_hits_what_came_after() {

@@ -577,6 +577,46 @@ fn a_limit_on_files_is_an_error_and_no_signal() {
     });
 }
 
+/// M33, M52: who cannot have memory as asked for does not end its name.
+#[test]
+fn memory_that_cannot_be_locked_keeps_its_name() {
+    let _turn = alone();
+    watchdog(LIMIT, "memory lock limit", || {
+        let name = &name("locked");
+        let made = SharedMemory::create(name, 100).unwrap();
+        let limited = Victim::new(|| {
+            let none = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: reads the limit, which lives through the call.
+            let limited = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) };
+            assert_eq!(limited, 0);
+            // A privilege that goes beyond the limit is given up: no process then has any.
+            let header = [0x2008_0522_u32, 0];
+            let nothing = [0_u32; 6];
+            // SAFETY: reads both, which are as long as that version of the call wants.
+            let dropped =
+                unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const nothing) };
+            assert_eq!(dropped, 0);
+            let options = SharedMemory::options()
+                .lock_in_memory(true)
+                .unlink_on_drop(true);
+            let refused = options.open(name).unwrap_err().kind();
+            assert!(
+                matches!(
+                    refused,
+                    ErrorKind::OutOfMemory | ErrorKind::PermissionDenied
+                ),
+                "{refused}"
+            );
+        });
+        limited.join();
+        assert!(file(name).exists());
+        made.unlink().unwrap();
+    });
+}
+
 /// M32: after all of that, no descriptor is left, here or in anybody's way.
 #[test]
 fn descriptors_are_closed() {
