@@ -247,6 +247,49 @@ fn programs_that_know_a_name_share() {
     });
 }
 
+/// What the program of the next test becomes.
+#[test]
+#[ignore = "run by a_program_that_replaces_itself_is_another"]
+fn a_successor() {
+    let space = std::env::var("LATCHWORK_TEST_SPACE").expect("started by the next test");
+    let space = Space::open(&space).unwrap();
+    let lock = space.lock("l").unwrap();
+    let died = lock.lock_within(Duration::from_secs(10)).unwrap_err();
+    assert!(matches!(died, LockError::OwnerDied(_)), "{died}");
+    // Now others are not held up, either.
+    space.event("there").unwrap().set().unwrap();
+    space.event("end").unwrap().wait().unwrap();
+}
+
+/// S19: a process that executes another program has none of the locks that it had, although it has the same
+/// pid and opens the same space.
+#[test]
+fn a_program_that_replaces_itself_is_another() {
+    let _turn = alone();
+    watchdog(LIMIT, "successor", || {
+        let name = Name::new("successor");
+        let space = Space::open_or_create(&name.0).unwrap();
+        let other = space.lock("other").unwrap();
+        let child = Victim::new(|| {
+            let locks = (space.lock("l").unwrap(), space.lock("other").unwrap());
+            let _held = (locks.0.lock().unwrap(), locks.1.lock().unwrap());
+            let mut successor = Command::new(std::env::current_exe().unwrap());
+            successor.args(["a_successor", "--exact", "--ignored"]);
+            successor.env("LATCHWORK_TEST_SPACE", &name.0);
+            panic!(
+                "{}",
+                std::os::unix::process::CommandExt::exec(&mut successor)
+            );
+        });
+        let there = space.event("there").unwrap();
+        wait_until(|| there.is_set().unwrap() || child.has_ended());
+        let died = other.lock_within(Duration::from_secs(10)).unwrap_err();
+        assert!(matches!(died, LockError::OwnerDied(_)), "{died}");
+        space.event("end").unwrap().set().unwrap();
+        child.join();
+    });
+}
+
 /// S19, S21: many processes make a space and an object in it at once, and some are killed at it; all others have the same.
 #[test]
 fn one_process_makes_what_all_have() {
