@@ -79,8 +79,9 @@ impl Pinned {
     #[inline]
     pub(super) fn payload(&self) -> NonNull<u8> {
         // Relaxed: only a fork makes them differ, and a fork orders everything.
-        if self.handle.tree().roster.name() != self.pin.by.load(Ordering::Relaxed) {
-            self.pin.renew();
+        let by = self.pin.by.load(Ordering::Relaxed);
+        if self.handle.tree().roster.name() != by {
+            self.pin.renew(by);
         }
         self.handle.payload()
     }
@@ -104,10 +105,9 @@ impl Pinned {
 }
 
 impl Pin {
-    /// In a forked child: gets a pin of its own.
+    /// In a forked child: gets a pin of its own, if the memory is still in the name that was `seen`.
     #[cold]
-    fn renew(&self) {
-        let seen = self.by.load(Ordering::Relaxed);
+    fn renew(&self, seen: u32) {
         let me = match self.handle.pin() {
             Ok(me) => me,
             Err(refusal) => {
@@ -130,5 +130,31 @@ impl Drop for Pin {
         if let Some(me) = by.filter(|_| by != self.maker) {
             self.handle.unpin(me);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Threads of a forked child may all find the parent's name before the first has put its own there.
+    #[test]
+    fn two_that_renew_a_pin_leave_one() {
+        let made = Pinned::zeroed(8, 8).unwrap();
+        let there = Pinned::at(made.address(), 8, 8).unwrap();
+        let tree = there.handle.tree();
+        let me = tree.roster.me().unwrap();
+        let index = there.address().place().0;
+        let pins = || tree.arena.ledger(index).unwrap().of(me);
+        assert_eq!(pins(), 1);
+        // As a child of a fork has it: the name of another, whose pin is no concern of ours.
+        there.handle.unpin(me);
+        let parent = Owner::new(me.slot() + 1, 1).unwrap().bits();
+        there.pin.by.store(parent, Ordering::Relaxed);
+        there.pin.renew(parent);
+        there.pin.renew(parent);
+        assert_eq!(pins(), 1);
+        drop(there);
+        assert_eq!(pins(), 0);
     }
 }
