@@ -160,6 +160,41 @@ fn every_kind_of_object_has_names() {
     });
 }
 
+/// S19, M10: an array has a name, too, and as many elements as it was made with.
+#[test]
+fn an_array_is_found_by_its_name() {
+    let _turn = alone();
+    watchdog(LIMIT, "array", || {
+        let name = Name::new("array");
+        let space = Space::open_or_create(&name.0).unwrap();
+        let made = space.array::<u32>("a", 50_000).unwrap();
+        assert_eq!(made.to_vec().unwrap(), [0; 50_000]);
+        made.set(49_999, 5).unwrap();
+        let child = Victim::new(|| {
+            let there = Space::open(&name.0).unwrap();
+            let there = there.array::<u32>("a", 50_000).unwrap();
+            assert_eq!((there.len(), there.get(49_999).unwrap()), (50_000, Some(5)));
+            there.set(0, 7).unwrap();
+        });
+        child.join();
+        drop(made);
+        let again = space.array::<u32>("a", 50_000).unwrap();
+        assert_eq!(again.get(0).unwrap(), Some(7));
+        for other in [0, 49_999, 50_001] {
+            fails(space.array::<u32>("a", other), ErrorKind::InvalidInput);
+        }
+        fails(space.array::<u64>("a", 25_000), ErrorKind::InvalidInput);
+        fails(space.array::<u8>("a", 200_000), ErrorKind::InvalidInput);
+        fails(space.value("a", [0_u32; 4]), ErrorKind::InvalidInput);
+        fails(
+            space.array::<u64>("huge", usize::MAX),
+            ErrorKind::InvalidInput,
+        );
+        assert!(space.array::<u8>("none", 0).unwrap().is_empty());
+        assert!(space.array::<u8>("none", 0).unwrap().is_empty());
+    });
+}
+
 /// S20: many names, over several pages of the directory, big values among them.
 #[test]
 fn a_directory_grows() {
