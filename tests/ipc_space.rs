@@ -592,9 +592,46 @@ fn a_file_that_only_looks_like_a_space_is_refused() {
     fs::remove_file(fake.file()).unwrap();
     let mut bytes = beginning.clone();
     bytes[4096 + 64..4096 + 72].fill(0xEE);
+    // The arena's identity, so that it is no copy of the sound one.
+    bytes[(128 << 10) + 24] ^= 1;
     write(&bytes, len);
     let corrupt = Space::open(&fake.0).unwrap();
     fails(corrupt.lock("l"), ErrorKind::InvalidData);
+}
+
+/// S20: a copy of a space's file claims to be that space. Who has that open keeps to it.
+#[test]
+fn a_copy_of_an_open_space_is_refused() {
+    let _turn = alone();
+    let name = Name::new("original");
+    let space = Space::open_or_create(&name.0).unwrap();
+    space.value("v", 1_u64).unwrap();
+    let copy = Name::new("copy");
+    // Not through this process's descriptors, whose closing would cost it its locks.
+    let mut copying = Command::new("cp");
+    copying
+        .arg("--sparse=always")
+        .args([name.file(), copy.file()]);
+    assert!(copying.status().unwrap().success());
+    fs::set_permissions(copy.file(), PermissionsExt::from_mode(0o600)).unwrap();
+    fails(Space::open(&copy.0), ErrorKind::InvalidData);
+    fails(Space::open_or_create(&copy.0), ErrorKind::InvalidData);
+    space.value("v", 0_u64).unwrap().set(2).unwrap();
+    // For others it is a space like any.
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["one_is_there", "--exact", "--ignored"])
+        .env("LATCHWORK_TEST_SPACE", &copy.0)
+        .status();
+    assert!(child.unwrap().success());
+}
+
+/// The other program of the test before.
+#[test]
+#[ignore = "run by a_copy_of_an_open_space_is_refused"]
+fn one_is_there() {
+    let space = std::env::var("LATCHWORK_TEST_SPACE").expect("started by the test before");
+    let value = Space::open(&space).unwrap().value("v", 0_u64).unwrap();
+    assert_eq!(value.get().unwrap(), 1);
 }
 
 #[test]

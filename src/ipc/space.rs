@@ -66,7 +66,8 @@ impl Space {
     /// # Errors
     ///
     /// `InvalidInput` if it is no name; `PermissionDenied` if the space is another user's, or can be written by
-    /// others; `InvalidData` if it is not of this crate's making, or another version's; `StorageFull` or
+    /// others; `InvalidData` if it is not of this crate's making, or another version's, or the copy of a space that
+    /// this process has open; `StorageFull` or
     /// `OutOfMemory` if there is no memory or address space for it.
     pub fn open_or_create(name: &str) -> io::Result<Space> {
         space::open_or_create(&Name::of_space(name)?).map(Space)

@@ -90,6 +90,11 @@ pub(crate) fn open(name: &Name) -> io::Result<&'static Space> {
             return Ok(None);
         }
         let space = Space::attach(name.clone(), file, header, fd)?;
+        // Addresses tell spaces apart by the arena.
+        let same = |other: &Space| other.tree.arena.id() == space.tree.arena.id();
+        if all().any(|other| other.file != file && same(other)) {
+            return Err(invalid("the space is a copy of one that this process has"));
+        }
         Ok(Some(space.register()))
     })
 }
