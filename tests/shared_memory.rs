@@ -190,6 +190,14 @@ fn whatever_has_a_name_takes_it() {
     taken(8);
     // Found out before so much memory is looked for.
     taken(1 << 50);
+    fs::remove_file(file(&name)).unwrap();
+    // Memory that nobody has open is there all the same, unless it was to end with its owner.
+    let memory = SharedMemory::create(&name, 8).unwrap();
+    memory.slice_of::<u64>(..).unwrap().set(0, 42).unwrap();
+    drop(memory);
+    taken(8);
+    let memory = SharedMemory::open(&name).unwrap();
+    assert_eq!(memory.slice_of::<u64>(..).unwrap().get(0), Some(42));
     fails(SharedMemory::create(&name, 0), ErrorKind::InvalidInput);
 }
 
