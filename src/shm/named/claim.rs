@@ -103,12 +103,10 @@ pub(crate) fn take_away<F: AsFd>(
             Some(fd) => fd,
             none => none.insert(open()?),
         };
-        if FileId::of(&*fd)? != file {
-            return Err(io::ErrorKind::NotFound.into());
-        }
         let Some(_lock) = NameLock::attempt(fd.as_fd())? else {
             return Ok(None);
         };
+        // That it was another file by the time it was opened is found out here, too.
         called_so()?;
         rustix::fs::unlink(name.path())?;
         Ok(Some(()))
