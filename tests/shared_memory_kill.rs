@@ -443,6 +443,30 @@ fn an_unlink_amid_another_spares_what_comes_after() {
     });
 }
 
+/// M27, M36: a sweep at any step of a creation, that of an unfinished file with no user among them, does not end it.
+#[test]
+fn a_sweep_amid_a_creation_spares_it() {
+    let _turn = alone();
+    watchdog(LIMIT, "creation swept", || {
+        let name = &name("swept");
+        let swept = AtomicU32::new(0);
+        amid_each_system_call(
+            || (),
+            |()| drop(SharedMemory::create(name, 10).unwrap()),
+            || {
+                let removed = sweep_prefix("latchwork+").unwrap().removed;
+                swept.fetch_add(removed.len() as u32, SeqCst);
+            },
+            |victim| {
+                victim.join();
+                SharedMemory::open(name).unwrap().unlink().unwrap();
+            },
+        );
+        assert!(swept.load(SeqCst) > 0, "it was never swept away");
+        SharedMemory::open(name).unwrap().unlink().unwrap();
+    });
+}
+
 /// M36: a name comes to mean other memory, in use, at any step of a sweep: it stays.
 #[test]
 fn a_name_that_changes_hands_amid_a_sweep_stays() {

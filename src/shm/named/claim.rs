@@ -153,3 +153,40 @@ fn set_lock(fd: BorrowedFd<'_>, kind: libc::c_int) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::named::file;
+
+    /// The child of a fork has the open file of a claim that its parent has given up.
+    #[test]
+    fn a_claim_ends_although_its_file_stays_open_elsewhere() {
+        let name = Name::draft().unwrap();
+        let fd = file::create(&name).unwrap();
+        let childs = fd.try_clone().unwrap();
+        let other = file::open(&name).unwrap();
+        let claim = Claim::attempt(fd.as_fd()).unwrap().unwrap();
+        assert!(!become_user(&other).unwrap());
+        drop(claim);
+        drop(fd);
+        assert!(become_user(&other).unwrap());
+        assert!(Claim::attempt(childs.as_fd()).unwrap().is_none());
+        rustix::fs::unlink(name.path()).unwrap();
+    }
+
+    /// The same of the right to take a name away.
+    #[test]
+    fn a_name_is_not_locked_by_what_a_child_has_open() {
+        let name = Name::draft().unwrap();
+        let fd = file::create(&name).unwrap();
+        let _childs = fd.try_clone().unwrap();
+        let other = file::open(&name).unwrap();
+        let right = NameLock::attempt(fd.as_fd()).unwrap().unwrap();
+        assert!(NameLock::attempt(other.as_fd()).unwrap().is_none());
+        drop(right);
+        drop(fd);
+        assert!(NameLock::attempt(other.as_fd()).unwrap().is_some());
+        rustix::fs::unlink(name.path()).unwrap();
+    }
+}
