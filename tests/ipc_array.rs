@@ -181,6 +181,31 @@ fn an_array_ends_with_its_maker() {
     );
 }
 
+/// M23: to drop what somebody has locked waits for nobody, and leaves the memory to who has it until the end.
+#[test]
+fn what_is_locked_may_be_dropped() {
+    watchdog(LIMIT, "dropped while locked", || {
+        // Small, and of a size whose memory is given back.
+        for len in [10, 30_000] {
+            let array = Array::from_slice(&vec![1_u64; len]).unwrap();
+            let bytes = postcard::to_stdvec(&array).unwrap();
+            let visitor: Array<u64> = postcard::from_bytes(&bytes).unwrap();
+            let mut guard = visitor.lock().unwrap();
+            drop(array);
+            let others: Vec<_> = (0..20)
+                .map(|_| Array::from_slice(&vec![3_u64; len]).unwrap())
+                .collect();
+            assert!(guard.iter().all(|&element| element == 1));
+            guard.fill(9);
+            for other in &others {
+                assert_eq!(other.to_vec().unwrap(), vec![3; len]);
+            }
+            drop(guard);
+            assert!(matches!(visitor.try_lock(), Err(LockError::Gone)));
+        }
+    });
+}
+
 /// M20: memory that is used again is zero again, all of it.
 #[test]
 fn memory_of_a_dropped_array_comes_back_zeroed() {

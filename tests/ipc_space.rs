@@ -160,6 +160,41 @@ fn every_kind_of_object_has_names() {
     });
 }
 
+/// S19, M10: an array has a name, too, and as many elements as it was made with.
+#[test]
+fn an_array_is_found_by_its_name() {
+    let _turn = alone();
+    watchdog(LIMIT, "array", || {
+        let name = Name::new("array");
+        let space = Space::open_or_create(&name.0).unwrap();
+        let made = space.array::<u32>("a", 50_000).unwrap();
+        assert_eq!(made.to_vec().unwrap(), [0; 50_000]);
+        made.set(49_999, 5).unwrap();
+        let child = Victim::new(|| {
+            let there = Space::open(&name.0).unwrap();
+            let there = there.array::<u32>("a", 50_000).unwrap();
+            assert_eq!((there.len(), there.get(49_999).unwrap()), (50_000, Some(5)));
+            there.set(0, 7).unwrap();
+        });
+        child.join();
+        drop(made);
+        let again = space.array::<u32>("a", 50_000).unwrap();
+        assert_eq!(again.get(0).unwrap(), Some(7));
+        for other in [0, 49_999, 50_001] {
+            fails(space.array::<u32>("a", other), ErrorKind::InvalidInput);
+        }
+        fails(space.array::<u64>("a", 25_000), ErrorKind::InvalidInput);
+        fails(space.array::<u8>("a", 200_000), ErrorKind::InvalidInput);
+        fails(space.value("a", [0_u32; 4]), ErrorKind::InvalidInput);
+        fails(
+            space.array::<u64>("huge", usize::MAX),
+            ErrorKind::InvalidInput,
+        );
+        assert!(space.array::<u8>("none", 0).unwrap().is_empty());
+        assert!(space.array::<u8>("none", 0).unwrap().is_empty());
+    });
+}
+
 /// S20: many names, over several pages of the directory, big values among them.
 #[test]
 fn a_directory_grows() {
@@ -244,6 +279,49 @@ fn programs_that_know_a_name_share() {
         assert!(stranger.wait().unwrap().success());
         let pair = space.value("pair", [0_u64; 2]).unwrap();
         assert_eq!(pair.get().unwrap(), [4000; 2]);
+    });
+}
+
+/// What the program of the next test becomes.
+#[test]
+#[ignore = "run by a_program_that_replaces_itself_is_another"]
+fn a_successor() {
+    let space = std::env::var("LATCHWORK_TEST_SPACE").expect("started by the next test");
+    let space = Space::open(&space).unwrap();
+    let lock = space.lock("l").unwrap();
+    let died = lock.lock_within(Duration::from_secs(10)).unwrap_err();
+    assert!(matches!(died, LockError::OwnerDied(_)), "{died}");
+    // Now others are not held up, either.
+    space.event("there").unwrap().set().unwrap();
+    space.event("end").unwrap().wait().unwrap();
+}
+
+/// S19: a process that executes another program has none of the locks that it had, although it has the same
+/// pid and opens the same space.
+#[test]
+fn a_program_that_replaces_itself_is_another() {
+    let _turn = alone();
+    watchdog(LIMIT, "successor", || {
+        let name = Name::new("successor");
+        let space = Space::open_or_create(&name.0).unwrap();
+        let other = space.lock("other").unwrap();
+        let child = Victim::new(|| {
+            let locks = (space.lock("l").unwrap(), space.lock("other").unwrap());
+            let _held = (locks.0.lock().unwrap(), locks.1.lock().unwrap());
+            let mut successor = Command::new(std::env::current_exe().unwrap());
+            successor.args(["a_successor", "--exact", "--ignored"]);
+            successor.env("LATCHWORK_TEST_SPACE", &name.0);
+            panic!(
+                "{}",
+                std::os::unix::process::CommandExt::exec(&mut successor)
+            );
+        });
+        let there = space.event("there").unwrap();
+        wait_until(|| there.is_set().unwrap() || child.has_ended());
+        let died = other.lock_within(Duration::from_secs(10)).unwrap_err();
+        assert!(matches!(died, LockError::OwnerDied(_)), "{died}");
+        space.event("end").unwrap().set().unwrap();
+        child.join();
     });
 }
 
@@ -334,6 +412,13 @@ fn a_lock_of_the_dead_passes_on_and_a_space_of_the_dead_is_swept() {
     });
 }
 
+/// How many record locks there are on a file.
+fn record_locks(inode: u64) -> usize {
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let ours = |line: &&str| line.contains("POSIX") && line.contains(&format!(":{inode} "));
+    locks.lines().filter(ours).count()
+}
+
 /// S20: a sweep does not cost this process its place in its own space.
 #[test]
 fn a_sweep_leaves_the_record_lock_alone() {
@@ -343,11 +428,7 @@ fn a_sweep_leaves_the_record_lock_alone() {
     let lock = space.lock("l").unwrap();
     let _guard = lock.lock().unwrap();
     let inode = fs::metadata(name.file()).unwrap().ino();
-    let record_locks = || {
-        let locks = fs::read_to_string("/proc/locks").unwrap();
-        let ours = |line: &&str| line.contains("POSIX") && line.contains(&format!(":{inode} "));
-        locks.lines().filter(ours).count()
-    };
+    let record_locks = || record_locks(inode);
     let descriptors = || {
         let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
         let targets = all.filter_map(|fd| fs::read_link(fd.path()).ok());
@@ -366,6 +447,26 @@ fn a_sweep_leaves_the_record_lock_alone() {
     assert_eq!((descriptors(), before > 0), (before, true));
     space.unlink().unwrap();
     assert_eq!(record_locks(), 1);
+}
+
+/// S20: nor does taking the name away, also where the numbers of the standard streams are free.
+#[test]
+fn an_unlink_without_standard_streams_leaves_the_record_lock_alone() {
+    let _turn = alone();
+    watchdog(LIMIT, "no streams", || {
+        let name = Name::new("streams");
+        let child = Victim::new(|| {
+            let space = Space::open_or_create(&name.0).unwrap();
+            let inode = fs::metadata(name.file()).unwrap().ino();
+            let lock = space.lock("l").unwrap();
+            let _guard = lock.lock().unwrap();
+            // SAFETY: nobody here reads from it.
+            assert_eq!(unsafe { libc::close(0) }, 0);
+            space.unlink().unwrap();
+            assert_eq!(record_locks(inode), 1);
+        });
+        child.join();
+    });
 }
 
 /// S19: a forked child has a name of its own in the space: not its parent's locks, and not its parent's life.
@@ -491,9 +592,46 @@ fn a_file_that_only_looks_like_a_space_is_refused() {
     fs::remove_file(fake.file()).unwrap();
     let mut bytes = beginning.clone();
     bytes[4096 + 64..4096 + 72].fill(0xEE);
+    // The arena's identity, so that it is no copy of the sound one.
+    bytes[(128 << 10) + 24] ^= 1;
     write(&bytes, len);
     let corrupt = Space::open(&fake.0).unwrap();
     fails(corrupt.lock("l"), ErrorKind::InvalidData);
+}
+
+/// S20: a copy of a space's file claims to be that space. Who has that open keeps to it.
+#[test]
+fn a_copy_of_an_open_space_is_refused() {
+    let _turn = alone();
+    let name = Name::new("original");
+    let space = Space::open_or_create(&name.0).unwrap();
+    space.value("v", 1_u64).unwrap();
+    let copy = Name::new("copy");
+    // Not through this process's descriptors, whose closing would cost it its locks.
+    let mut copying = Command::new("cp");
+    copying
+        .arg("--sparse=always")
+        .args([name.file(), copy.file()]);
+    assert!(copying.status().unwrap().success());
+    fs::set_permissions(copy.file(), PermissionsExt::from_mode(0o600)).unwrap();
+    fails(Space::open(&copy.0), ErrorKind::InvalidData);
+    fails(Space::open_or_create(&copy.0), ErrorKind::InvalidData);
+    space.value("v", 0_u64).unwrap().set(2).unwrap();
+    // For others it is a space like any.
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["one_is_there", "--exact", "--ignored"])
+        .env("LATCHWORK_TEST_SPACE", &copy.0)
+        .status();
+    assert!(child.unwrap().success());
+}
+
+/// The other program of the test before.
+#[test]
+#[ignore = "run by a_copy_of_an_open_space_is_refused"]
+fn one_is_there() {
+    let space = std::env::var("LATCHWORK_TEST_SPACE").expect("started by the test before");
+    let value = Space::open(&space).unwrap().value("v", 0_u64).unwrap();
+    assert_eq!(value.get().unwrap(), 1);
 }
 
 #[test]

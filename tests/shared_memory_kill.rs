@@ -443,6 +443,30 @@ fn an_unlink_amid_another_spares_what_comes_after() {
     });
 }
 
+/// M27, M36: a sweep at any step of a creation, that of an unfinished file with no user among them, does not end it.
+#[test]
+fn a_sweep_amid_a_creation_spares_it() {
+    let _turn = alone();
+    watchdog(LIMIT, "creation swept", || {
+        let name = &name("swept");
+        let swept = AtomicU32::new(0);
+        amid_each_system_call(
+            || (),
+            |()| drop(SharedMemory::create(name, 10).unwrap()),
+            || {
+                let removed = sweep_prefix("latchwork+").unwrap().removed;
+                swept.fetch_add(removed.len() as u32, SeqCst);
+            },
+            |victim| {
+                victim.join();
+                SharedMemory::open(name).unwrap().unlink().unwrap();
+            },
+        );
+        assert!(swept.load(SeqCst) > 0, "it was never swept away");
+        SharedMemory::open(name).unwrap().unlink().unwrap();
+    });
+}
+
 /// M36: a name comes to mean other memory, in use, at any step of a sweep: it stays.
 #[test]
 fn a_name_that_changes_hands_amid_a_sweep_stays() {
@@ -574,6 +598,46 @@ fn a_limit_on_files_is_an_error_and_no_signal() {
         });
         limited.join();
         assert!(!file(name).exists());
+    });
+}
+
+/// M33, M52: who cannot have memory as asked for does not end its name.
+#[test]
+fn memory_that_cannot_be_locked_keeps_its_name() {
+    let _turn = alone();
+    watchdog(LIMIT, "memory lock limit", || {
+        let name = &name("locked");
+        let made = SharedMemory::create(name, 100).unwrap();
+        let limited = Victim::new(|| {
+            let none = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: reads the limit, which lives through the call.
+            let limited = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) };
+            assert_eq!(limited, 0);
+            // A privilege that goes beyond the limit is given up: no process then has any.
+            let header = [0x2008_0522_u32, 0];
+            let nothing = [0_u32; 6];
+            // SAFETY: reads both, which are as long as that version of the call wants.
+            let dropped =
+                unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const nothing) };
+            assert_eq!(dropped, 0);
+            let options = SharedMemory::options()
+                .lock_in_memory(true)
+                .unlink_on_drop(true);
+            let refused = options.open(name).unwrap_err().kind();
+            assert!(
+                matches!(
+                    refused,
+                    ErrorKind::OutOfMemory | ErrorKind::PermissionDenied
+                ),
+                "{refused}"
+            );
+        });
+        limited.join();
+        assert!(file(name).exists());
+        made.unlink().unwrap();
     });
 }
 

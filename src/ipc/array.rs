@@ -9,7 +9,7 @@ use super::{ElementError, Holder, LockError, racy};
 use crate::Limit;
 use crate::shm::arena::Request;
 use crate::shm::handle::{Address, Handle, Held};
-use crate::shm::tree;
+use crate::shm::{Tree, tree};
 use bytemuck::Pod;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -84,10 +84,13 @@ impl<T: Pod> Array<T> {
     /// `InvalidInput` if they are too many or too strictly aligned, else as for
     /// [`Lock::new`](super::Lock::new).
     pub fn zeroed(len: usize) -> io::Result<Array<T>> {
-        Ok(Array::of(
-            Handle::zeroed(tree()?, bytes::<T>(len)?, align_of::<T>())?,
-            len,
-        ))
+        Array::create(tree()?, len)
+    }
+
+    /// As [`zeroed`](Array::zeroed), in this tree.
+    pub(super) fn create(tree: &'static Tree, len: usize) -> io::Result<Array<T>> {
+        let handle = Handle::zeroed(tree, bytes::<T>(len)?, align_of::<T>())?;
+        Ok(Array::of(handle, len))
     }
 
     /// Makes an array of copies of these elements.

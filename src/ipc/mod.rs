@@ -60,7 +60,8 @@
 //! # What it does not do
 //!
 //! The processes of a tree trust each other with *values*: whoever has the segment can write into
-//! it. What is read from it to find one's way (sizes, places, names of owners) is checked, and
+//! it. What a guard lends is plain memory, `&mut T`: a process that writes there without the lock makes a data race
+//! in all others, and no check can prevent that. What is read from the segment to find one's way (sizes, places, names of owners) is checked, and
 //! memory that no program of this layout can have written is [`LockError::Corrupt`]. Who gets a lock
 //! is whoever is quick: there is no queue. Deadlocks between processes are not reported; [`Lock::holder`] and its like
 //! tell who holds what.

@@ -25,7 +25,8 @@ use std::ptr::NonNull;
 ///
 /// * **Death.** Nothing is held, so nothing is lost.
 /// * **Fork.** The child of a fork may use what its parent had, unless the parent has dropped it by then:
-///   that panics in the child.
+///   that panics in the child. It borrows the [`atomic`](RawValue::atomic) and the
+///   [pointer](RawValue::as_ptr) anew: those that were borrowed before the fork do not keep the memory.
 /// * **Cost.** An access is a load or a store. A value takes 16 KiB of shared memory however small it is,
 ///   for who has it: many of them are better a [`RawArray`](super::RawArray).
 ///

@@ -24,7 +24,8 @@ use std::ops::Deref;
 /// that made it, as long as that has one: it may drop its own once the others have got theirs. Handles clone
 /// and serialise (see the [module](super)).
 ///
-/// Fork and cost are those of [`RawValue`](super::RawValue): each takes 16 KiB. Many counters are better the
+/// Fork and cost are those of [`RawValue`](super::RawValue): a forked child borrows the atomic anew, and each takes 16
+/// KiB. Many counters are better the
 /// [`atomics`](super::SharedSlice::atomics) of one [`RawArray`](super::RawArray).
 ///
 /// ```

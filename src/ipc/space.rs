@@ -3,7 +3,10 @@
 //! The file, its users and its directory are `shm::space`'s; this file gives them a face, and says what
 //! each object is made of.
 
-use super::{Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RwLock, Semaphore, Value};
+use super::array::bytes;
+use super::{
+    Array, Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RwLock, Semaphore, Value,
+};
 use crate::shm::Tree;
 use crate::shm::handle::{Address, Handle};
 use crate::shm::named::name::Name;
@@ -63,7 +66,8 @@ impl Space {
     /// # Errors
     ///
     /// `InvalidInput` if it is no name; `PermissionDenied` if the space is another user's, or can be written by
-    /// others; `InvalidData` if it is not of this crate's making, or another version's; `StorageFull` or
+    /// others; `InvalidData` if it is not of this crate's making, or another version's, or the copy of a space that
+    /// this process has open; `StorageFull` or
     /// `OutOfMemory` if there is no memory or address space for it.
     pub fn open_or_create(name: &str) -> io::Result<Space> {
         space::open_or_create(&Name::of_space(name)?).map(Space)
@@ -112,6 +116,20 @@ impl Space {
         self.object(name, ObjectKind::Value, plain::<T>(), |tree| {
             let bytes = bytemuck::bytes_of(&initial);
             Handle::holding(tree, bytes, align_of::<T>()).map(Value::from_handle)
+        })
+    }
+
+    /// The array of this name, made of so many zeroed elements if there is none.
+    ///
+    /// As a [value](Space::value) it is known by its size, of all elements together, and their alignment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`value`](Space::value), and as for [`Array::zeroed`].
+    pub fn array<T: Pod>(&self, name: &str, len: usize) -> io::Result<Array<T>> {
+        let shape = (bytes::<T>(len)? as u64, align_of::<T>() as u32);
+        self.object_of(name, ObjectKind::Array, shape, len as u64, |tree| {
+            Array::create(tree, len)
         })
     }
 
@@ -190,21 +208,34 @@ impl Space {
         })
     }
 
-    /// Every object of `ipc` is its address when it travels. So it is here, too: what was made is written
-    /// down as what it serialises to, and opened by deserialising that, with all checks of its type.
     fn object<T: Serialize + DeserializeOwned>(
         &self,
         name: &str,
         kind: ObjectKind,
+        shape: (u64, u32),
+        make: impl FnOnce(&'static Tree) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.object_of(name, kind, shape, (), make)
+    }
+
+    /// Every object of `ipc` is its address when it travels, and `rest`, which the shape has been compared by.
+    /// So it is here, too: what was made is written down as what it serialises to, and opened by deserialising
+    /// that, with all checks of its type.
+    fn object_of<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        kind: ObjectKind,
         (len, align): (u64, u32),
+        rest: impl Serialize,
         make: impl FnOnce(&'static Tree) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut made = None;
         let address = self.0.object(name, Shape { kind, len, align }, || {
             let object = made.insert(make(self.0.tree())?);
+            // Whatever follows the address is left over.
             recoded::<T, Address>(object)
         })?;
-        made.map_or_else(|| recoded(&address), Ok)
+        made.map_or_else(|| recoded(&(address, rest)), Ok)
     }
 }
 

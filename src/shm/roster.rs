@@ -167,6 +167,8 @@ impl Roster {
     }
 
     fn claim_a_slot(&self) -> io::Result<Owner> {
+        let started = start_time("/proc/self/stat").map_or(0, |(started, _)| started);
+        self.end_former_lives(started)?;
         // Beginning anywhere spares those who come late a walk past all who are there, and spreads
         // the generations over the slots. Fork gives parent and child different pids.
         let first = std::process::id();
@@ -182,7 +184,6 @@ impl Roster {
             let claims = entry.claims.load(Ordering::Relaxed).wrapping_add(1).max(1);
             let me = Owner::new(slot, claims).ok_or_else(|| invalid("a claim without a name"))?;
             entry.pid.store(std::process::id(), Ordering::Relaxed);
-            let started = start_time("/proc/self/stat").map_or(0, |(started, _)| started);
             entry.started.store(started, Ordering::Relaxed);
             entry.namespace.store(pid_namespace(), Ordering::Relaxed);
             for (half, bytes) in entry.name.iter().zip(own_name().as_chunks().0) {
@@ -197,6 +198,26 @@ impl Roster {
             io::ErrorKind::QuotaExceeded,
             "all places of the tree's roster are taken by living processes",
         ))
+    }
+
+    /// Takes the pid out of the entries that this process has from before an `execve`.
+    ///
+    /// Their record locks went with that, and a process that does not map the roster again is believed to be
+    /// dead by that alone. This one does: what it had been would be taken for alive as long as it lives. That
+    /// this process has no name yet is known to the caller, so all such entries are former ones.
+    fn end_former_lives(&self, started: u64) -> io::Result<()> {
+        let me = (std::process::id(), started, pid_namespace());
+        for slot in 0..SLOTS {
+            let entry = self.entry(slot);
+            // Written by who has the byte only, who may be about to write.
+            if started != 0 && entry.process() == me && self.lock_byte(slot)? {
+                if entry.process() == me {
+                    entry.pid.store(0, Ordering::Relaxed);
+                }
+                self.unlock_byte(slot)?;
+            }
+        }
+        Ok(())
     }
 
     fn lock_byte(&self, slot: u32) -> io::Result<bool> {
@@ -262,13 +283,21 @@ fn was_issued(owner: Owner, claims: u32) -> bool {
 }
 
 impl Entry {
+    /// Pid, start and namespace, which say together which process it is.
+    fn process(&self) -> (u32, u64, u64) {
+        (
+            self.pid.load(Ordering::Relaxed),
+            self.started.load(Ordering::Relaxed),
+            self.namespace.load(Ordering::Relaxed),
+        )
+    }
+
     /// The second opinion on a process whose record lock is gone: it is only believed to be alive
     /// if the process of that pid is the one that wrote the entry and still maps the roster.
     #[cold]
     fn still_runs(&self, roster: u64) -> bool {
-        let pid = self.pid.load(Ordering::Relaxed);
-        let started = self.started.load(Ordering::Relaxed);
-        if pid == 0 || started == 0 || self.namespace.load(Ordering::Relaxed) != pid_namespace() {
+        let (pid, started, namespace) = self.process();
+        if pid == 0 || started == 0 || namespace != pid_namespace() {
             return false;
         }
         // A zombie keeps its start time and no longer runs.

@@ -7,9 +7,10 @@ use super::named::claim::Claim;
 use super::named::file::{FileId, open};
 use super::named::header::Header;
 use super::named::name::{FOLDER, Name};
-use super::space::{self, Careful};
+use super::space::Visit;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 
 /// What a [`sweep`] has found, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -107,12 +108,13 @@ enum Found {
 }
 
 fn look_at(name: &Name) -> io::Result<Found> {
+    let visit = Visit::begin();
     match rustix::fs::lstat(name.path()) {
         Ok(stat) if stat.st_uid != rustix::process::geteuid().as_raw() => {
             return Ok(Found::Kept(Kept::NotOurs));
         }
         // A space of this process: not even opened, see there.
-        Ok(stat) if space::is_open_here(FileId::from(&stat)) => {
+        Ok(stat) if visit.finds(FileId::from(&stat)) => {
             return Ok(Found::Kept(Kept::InUse));
         }
         Ok(_) => {}
@@ -121,18 +123,17 @@ fn look_at(name: &Name) -> io::Result<Found> {
     }
     let fd = match open(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
-        other => Careful::new(other?)?,
+        other => other?,
     };
-    let fd = fd.as_fd();
-    let stat = rustix::fs::fstat(fd)?;
+    let stat = rustix::fs::fstat(&fd)?;
     if !name.is_draft() {
-        match Header::read(fd, stat.st_size) {
+        match Header::read(&fd, stat.st_size) {
             Ok(header) if !header.tracked => return Ok(Found::Kept(Kept::Untracked)),
             Ok(_) => {}
             Err(_) => return Ok(Found::Kept(Kept::NotOurs)),
         }
     }
-    let Some(claim) = Claim::attempt(fd)? else {
+    let Some(claim) = Claim::attempt(fd.as_fd())? else {
         return Ok(Found::Kept(Kept::InUse));
     };
     Ok(if claim.remove(name)? {

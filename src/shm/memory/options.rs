@@ -10,7 +10,7 @@ use crate::shm::named::file::{Access, open};
 use crate::shm::named::header::Header;
 use crate::shm::named::name::{Name, refused};
 use crate::shm::named::remove_if_unused;
-use rustix::fs::MemfdFlags;
+use rustix::fs::{FileType, MemfdFlags, Stat};
 use std::io;
 use std::process;
 
@@ -111,14 +111,22 @@ impl MemoryOptions {
     /// As there, and `InvalidInput` for an option that makes no sense here.
     pub fn create(&self, name: &str, len: usize) -> io::Result<SharedMemory> {
         let name = Name::of(name)?;
-        let mut draft = self.draft(len)?;
+        self.access()?;
+        self.check_for_making(len)?;
+        let mut draft = None;
         for _ in 0..RACES {
-            if draft.publish(&name)? {
-                return self.named(draft, true);
-            }
-            if !ended_with_its_owner(&name)? {
+            // First, because a draft takes all its memory.
+            if !is_free(&name)? {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
+            let mut ours = match draft.take() {
+                Some(ours) => ours,
+                None => self.draft(len)?,
+            };
+            if ours.publish(&name)? {
+                return self.named(ours, true);
+            }
+            draft = Some(ours);
         }
         Err(restless())
     }
@@ -256,10 +264,10 @@ impl MemoryOptions {
 
     fn named(&self, named: Named, created: bool) -> io::Result<SharedMemory> {
         let whole = named.whole();
-        let memory = SharedMemory {
+        let mut memory = SharedMemory {
             backing: Backing::Named(Box::new(named)),
             created,
-            unlinker: self.unlink_on_drop.then(process::id),
+            unlinker: None,
             mode: self.access()?.bits(),
         };
         if self.locked {
@@ -269,6 +277,8 @@ impl MemoryOptions {
                 }
             })?;
         }
+        // Last: memory that was opened and cannot be had like this keeps its name.
+        memory.unlinker = self.unlink_on_drop.then(process::id);
         Ok(memory)
     }
 
@@ -315,8 +325,15 @@ fn restless() -> io::Error {
     )
 }
 
-/// Was the name that of memory whose owner was killed? Then it is free now.
-fn ended_with_its_owner(name: &Name) -> io::Result<bool> {
+/// Is there nothing of this name? Memory of this user whose owner was killed is removed.
+fn is_free(name: &Name) -> io::Result<bool> {
+    // Before it is opened, which a link, a folder, or another user's file may not allow.
+    match rustix::fs::lstat(name.path()) {
+        Ok(stat) if !is_file_of_this_user(&stat) => return Ok(false),
+        Ok(_) => {}
+        Err(rustix::io::Errno::NOENT) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    }
     let fd = match open(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         other => other?,
@@ -326,6 +343,11 @@ fn ended_with_its_owner(name: &Name) -> io::Result<bool> {
         Ok(header) if header.owned => remove_if_unused(&fd, name),
         _ => Ok(false),
     }
+}
+
+fn is_file_of_this_user(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && stat.st_uid == rustix::process::geteuid().as_raw()
 }
 
 fn check_length(len: usize) -> io::Result<()> {

@@ -40,6 +40,9 @@ impl Serialize for SharedMemory {
 }
 
 /// Opens it. An error if there is no memory of that name any more, or another's.
+///
+/// It is opened with the [mode](super::MemoryOptions::mode) that the sender had: whoever sends it says who may
+/// write the memory, so take it only from those whom you trust with that.
 impl<'de> Deserialize<'de> for SharedMemory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let reference = Reference::deserialize(deserializer)?;

@@ -81,12 +81,44 @@ fn flock(fd: BorrowedFd<'_>, how: FlockOperation) -> io::Result<bool> {
     }
 }
 
+/// Takes the name away from a file that others may use. `NotFound` if it leads elsewhere or nowhere by now.
+///
+/// `open` opens what has the name, as an open file of this call's own: locks are the file's, and the
+/// user's is shared with other threads and with the children of a fork.
+pub(crate) fn take_away<F: AsFd>(
+    name: &Name,
+    file: FileId,
+    open: impl Fn() -> io::Result<F>,
+) -> io::Result<()> {
+    let called_so = || match file.is_called(name)? {
+        true => Ok(()),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    let mut ours = None;
+    settle(|| {
+        // Before it is opened, which something else may not allow.
+        called_so()?;
+        // Once: of a space, every descriptor stays open for good.
+        let fd = match &mut ours {
+            Some(fd) => fd,
+            none => none.insert(open()?),
+        };
+        let Some(_lock) = NameLock::attempt(fd.as_fd())? else {
+            return Ok(None);
+        };
+        // That it was another file by the time it was opened is found out here, too.
+        called_so()?;
+        rustix::fs::unlink(name.path())?;
+        Ok(Some(()))
+    })
+}
+
 /// The right to take a name away from memory that others may use.
-pub(crate) struct NameLock<'a>(BorrowedFd<'a>);
+struct NameLock<'a>(BorrowedFd<'a>);
 
 impl<'a> NameLock<'a> {
     /// `fd` must be of an open file of its own. `None` if somebody else has the right.
-    pub(crate) fn attempt(fd: BorrowedFd<'a>) -> io::Result<Option<NameLock<'a>>> {
+    fn attempt(fd: BorrowedFd<'a>) -> io::Result<Option<NameLock<'a>>> {
         match set_lock(fd, libc::F_WRLCK) {
             Ok(()) => Ok(Some(NameLock(fd))),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
@@ -119,5 +151,42 @@ fn set_lock(fd: BorrowedFd<'_>, kind: libc::c_int) -> io::Result<()> {
     match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const request) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::named::file;
+
+    /// The child of a fork has the open file of a claim that its parent has given up.
+    #[test]
+    fn a_claim_ends_although_its_file_stays_open_elsewhere() {
+        let name = Name::draft().unwrap();
+        let fd = file::create(&name).unwrap();
+        let childs = fd.try_clone().unwrap();
+        let other = file::open(&name).unwrap();
+        let claim = Claim::attempt(fd.as_fd()).unwrap().unwrap();
+        assert!(!become_user(&other).unwrap());
+        drop(claim);
+        drop(fd);
+        assert!(become_user(&other).unwrap());
+        assert!(Claim::attempt(childs.as_fd()).unwrap().is_none());
+        rustix::fs::unlink(name.path()).unwrap();
+    }
+
+    /// The same of the right to take a name away.
+    #[test]
+    fn a_name_is_not_locked_by_what_a_child_has_open() {
+        let name = Name::draft().unwrap();
+        let fd = file::create(&name).unwrap();
+        let _childs = fd.try_clone().unwrap();
+        let other = file::open(&name).unwrap();
+        let right = NameLock::attempt(fd.as_fd()).unwrap().unwrap();
+        assert!(NameLock::attempt(other.as_fd()).unwrap().is_none());
+        drop(right);
+        drop(fd);
+        assert!(NameLock::attempt(other.as_fd()).unwrap().is_some());
+        rustix::fs::unlink(name.path()).unwrap();
     }
 }

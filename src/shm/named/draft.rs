@@ -9,7 +9,6 @@ use super::file::{self, Access, FileId};
 use super::name::Name;
 use rustix::fs::{CWD, RenameFlags};
 use std::io;
-use std::mem;
 use std::os::fd::OwnedFd;
 
 /// How often it may be swept before its creator has become its user.
@@ -19,6 +18,8 @@ const ATTEMPTS: usize = 100;
 pub(crate) struct Draft {
     name: Name,
     file: FileId,
+    /// Whether the name is still there and this one's to take away.
+    is_ours: bool,
 }
 
 impl Draft {
@@ -31,10 +32,14 @@ impl Draft {
                 other => other?,
             };
             let file = FileId::of(&fd)?;
-            let draft = Draft { name, file };
+            let mut draft = Draft {
+                name,
+                file,
+                is_ours: true,
+            };
             // A sweep takes a draft whose creator is not yet its user for that of a dead one.
             if !become_user(&fd)? || !file.is_called(&draft.name)? {
-                mem::forget(draft);
+                draft.is_ours = false;
                 continue;
             }
             // Now, because the process's umask has been taken off the mode it was made with.
@@ -56,11 +61,11 @@ impl Draft {
     }
 
     /// Lets it be found under `name`. If something else has that, it stays a draft.
-    pub(crate) fn publish(self, name: &Name) -> io::Result<Option<Draft>> {
+    pub(crate) fn publish(mut self, name: &Name) -> io::Result<Option<Draft>> {
         let (from, to) = (self.name.path(), name.path());
         match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             Ok(()) => {
-                mem::forget(self);
+                self.is_ours = false;
                 Ok(None)
             }
             Err(rustix::io::Errno::EXIST) => Ok(Some(self)),
@@ -71,7 +76,9 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // If it fails, a sweep will do it.
-        let _ = rustix::fs::unlink(self.name.path());
+        if self.is_ours {
+            // If it fails, a sweep will do it.
+            let _ = rustix::fs::unlink(self.name.path());
+        }
     }
 }

@@ -4,11 +4,11 @@
 //! can be written by nobody but those whom the caller named. Called by the rest of `shm::named`, and
 //! by `shm::sweep`.
 
-use super::name::{Name, refused};
+use super::name::{FOLDER, Name, refused};
 use crate::platform::above_standard;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Which file something is, whatever it is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +43,25 @@ impl From<&Stat> for FileId {
 
 /// Opens for reading and writing, and never waits, whatever has the name.
 pub(crate) fn open(name: &Name) -> io::Result<OwnedFd> {
+    // Not moved afterwards: the file may be a space that this process has open, and closing any descriptor
+    // of it costs the record lock.
+    let _taken = standard_numbers()?;
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    above_standard(rustix::fs::open(name.path(), flags, Mode::empty())?)
+    Ok(rustix::fs::open(name.path(), flags, Mode::empty())?)
+}
+
+/// Takes whichever numbers of the standard streams are free, so that no descriptor of the memory
+/// gets one of them.
+pub(super) fn standard_numbers() -> io::Result<Vec<OwnedFd>> {
+    let mut taken = Vec::new();
+    loop {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(FOLDER, flags, Mode::empty())?;
+        if fd.as_raw_fd() > 2 {
+            return Ok(taken);
+        }
+        taken.push(fd);
+    }
 }
 
 /// Makes a new file of size zero that only this user may open.

@@ -18,15 +18,14 @@ pub(crate) mod header;
 pub(crate) mod name;
 
 use super::segment::{invalid, random_id, set_len};
-use claim::{Claim, NameLock, become_user, settle};
+use claim::{Claim, become_user, settle, take_away};
 use draft::Draft;
-use file::{Access, FileId};
+use file::{Access, FileId, standard_numbers};
 use header::Header;
 use name::Name;
-use rustix::fs::{Mode, OFlags};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 /// Named memory that this process has mapped, as one of its users.
@@ -154,22 +153,7 @@ impl Named {
 
     /// Takes the name away. `NotFound` if it leads elsewhere or nowhere by now.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        settle(|| {
-            // An open file of this call's own: locks are the file's, and ours is shared with
-            // other threads and with the children of a fork.
-            let fd = file::open(&self.name)?;
-            if FileId::of(&fd)? != self.file {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            let Some(_lock) = NameLock::attempt(fd.as_fd())? else {
-                return Ok(None);
-            };
-            if !self.file.is_called(&self.name)? {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            rustix::fs::unlink(self.name.path())?;
-            Ok(Some(()))
-        })
+        take_away(&self.name, self.file, || file::open(&self.name))
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -221,18 +205,4 @@ fn map(name: &Name) -> io::Result<(NonNull<u8>, Shmem)> {
     mapping.set_owner(false);
     let base = NonNull::new(mapping.as_ptr()).ok_or_else(|| invalid("mapped at address zero"))?;
     Ok((base, mapping))
-}
-
-/// Takes whichever numbers of the standard streams are free, so that no descriptor of the memory
-/// gets one of them.
-fn standard_numbers() -> io::Result<Vec<OwnedFd>> {
-    let mut taken = Vec::new();
-    loop {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(name::FOLDER, flags, Mode::empty())?;
-        if fd.as_raw_fd() > 2 {
-            return Ok(taken);
-        }
-        taken.push(fd);
-    }
 }

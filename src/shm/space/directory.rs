@@ -78,6 +78,7 @@ pub(crate) enum ObjectKind {
     BoundedSemaphore = 7,
     Condition = 8,
     Barrier = 9,
+    Array = 10,
 }
 
 impl Space {

@@ -3,7 +3,7 @@
 //! Invariant: a process opens the file of a space once, and closes none of its descriptors of it before it
 //! ends. The roster's record locks would go with any of them, and everybody would believe that this
 //! process is dead. Hence a table of what is open, which only grows; it has no lock, because a process may
-//! fork at any moment. Called by `ipc::space`, and by `shm::sweep` which opens whatever there is.
+//! fork at any moment. What is not found there may be opened and closed during a [`Visit`]. Called by `ipc::space`, and by `shm::sweep` which opens whatever there is.
 //!
 //! The file is made as a draft and published whole, as all named memory is. A page for its header comes
 //! first, then one for the [`Cell`], the roster, and the arena, which is mostly address space.
@@ -14,17 +14,17 @@ pub(crate) use directory::{ObjectKind, Shape};
 
 use super::Tree;
 use super::arena::Arena;
-use super::named::claim::{NameLock, become_user, settle};
+use super::named::claim::{become_user, settle, take_away};
 use super::named::draft::Draft;
 use super::named::file::{self, Access, FileId};
 use super::named::header::{self, Header};
 use super::named::name::Name;
 use super::roster::{self, Roster};
 use super::segment::{HEADER_LEN, Id, Kind, Segment, invalid, random_id, set_len};
-use crate::platform::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::platform::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::platform::yield_now;
 use std::io;
-use std::mem::{self, ManuallyDrop};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr;
 
 const CELL_AT: usize = header::LEN;
@@ -45,6 +45,8 @@ pub(crate) struct Space {
     tree: Tree,
     /// Its open file holds the user's lock.
     _fd: OwnedFd,
+    /// Whether all visits are over that had not found it in the table.
+    is_awaited: AtomicBool,
     next: AtomicPtr<Space>,
 }
 
@@ -64,32 +66,38 @@ fn all() -> impl Iterator<Item = &'static Space> {
     std::iter::successors(load(&OPEN), move |space| load(&space.next))
 }
 
-/// Has this process that space open?
-pub(crate) fn is_open_here(file: FileId) -> bool {
-    all().any(|space| space.file == file)
-}
-
 /// The space with this arena, if this process has it open.
 pub(crate) fn tree_of(arena: Id) -> Option<&'static Tree> {
-    let tree = all().map(|space| &space.tree);
-    tree.into_iter().find(|tree| tree.arena.id() == arena)
+    all()
+        .filter(|space| space.is_awaited.load(Ordering::Acquire))
+        .map(|space| &space.tree)
+        .find(|tree| tree.arena.id() == arena)
 }
 
 /// Opens the space of this name.
 pub(crate) fn open(name: &Name) -> io::Result<&'static Space> {
     settle(|| {
+        let visit = Visit::begin();
         if let Some(open) = opened_before(name)? {
-            return Ok(Some(open));
+            drop(visit);
+            return Ok(Some(open.awaited()));
         }
-        let fd = Careful::new(file::open(name)?)?;
-        let stat = rustix::fs::fstat(fd.as_fd())?;
+        let fd = file::open(name)?;
+        let stat = rustix::fs::fstat(&fd)?;
         Access::PRIVATE.check(&stat)?;
-        let header = Header::read(fd.as_fd(), stat.st_size)?;
+        let header = Header::read(&fd, stat.st_size)?;
         let file = FileId::from(&stat);
-        if !become_user(fd.as_fd())? || !file.is_called(name)? {
+        if !become_user(&fd)? || !file.is_called(name)? {
             return Ok(None);
         }
         let space = Space::attach(name.clone(), file, header, fd)?;
+        // Addresses tell spaces apart by the arena.
+        let same = |other: &Space| other.tree.arena.id() == space.tree.arena.id();
+        if all().any(|other| other.file != file && same(other)) {
+            return Err(invalid("the space is a copy of one that this process has"));
+        }
+        // It is not closed any more.
+        drop(visit);
         Ok(Some(space.register()))
     })
 }
@@ -150,15 +158,16 @@ impl Space {
             cell,
             tree: Tree { roster, arena },
             _fd: fd,
+            is_awaited: AtomicBool::new(false),
             next: AtomicPtr::new(ptr::null_mut()),
         };
         Ok((draft, space))
     }
 
-    fn attach(name: Name, file: FileId, header: Header, fd: Careful) -> io::Result<Space> {
+    fn attach(name: Name, file: FileId, header: Header, fd: OwnedFd) -> io::Result<Space> {
         let arena_len = (header.len + header::LEN).checked_sub(ARENA_AT);
         let arena_len = arena_len.ok_or_else(|| invalid("the space is too short"))?;
-        let part = |at| Ok::<_, io::Error>((fd.as_fd().try_clone_to_owned()?, at));
+        let part = |at| Ok::<_, io::Error>((fd.try_clone()?, at));
         let roster = Roster::attach_within(part(ROSTER_AT)?)?;
         let cell = Segment::attach_within(part(CELL_AT)?, Kind::Space, CELL_LEN)?;
         if cell.partner() != roster.id() {
@@ -170,7 +179,8 @@ impl Space {
             file,
             cell,
             tree: Tree { roster, arena },
-            _fd: fd.into_inner(),
+            _fd: fd,
+            is_awaited: AtomicBool::new(false),
             next: AtomicPtr::new(ptr::null_mut()),
         })
     }
@@ -178,12 +188,12 @@ impl Space {
     /// Puts it into the table. If another thread has done so with the same file meanwhile, it is that, and
     /// this one stays open unused.
     fn register(self) -> &'static Space {
-        forget_me_in_children();
+        watch_forks();
         let ours: &'static Space = Box::leak(Box::new(self));
         loop {
             let newest = OPEN.load(Ordering::Acquire);
             if let Some(other) = all().find(|space| space.file == ours.file) {
-                return other;
+                return other.awaited();
             }
             // Relaxed: published by the exchange.
             ours.next.store(newest, Ordering::Relaxed);
@@ -191,9 +201,19 @@ impl Space {
             // Release: who finds it finds it complete. Fails if the table has grown since it was looked at.
             let added = OPEN.compare_exchange(newest, place, Ordering::Release, Ordering::Relaxed);
             if added.is_ok() {
-                return ours;
+                return ours.awaited();
             }
         }
+    }
+
+    /// Ready to be used. The caller has no [`Visit`].
+    fn awaited(&'static self) -> &'static Space {
+        if !self.is_awaited.load(Ordering::Acquire) {
+            await_visits();
+            // Release: who finds it set comes after those visits, too.
+            self.is_awaited.store(true, Ordering::Release);
+        }
+        self
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -212,75 +232,90 @@ impl Space {
     /// Takes the name away. `NotFound` if it leads elsewhere or nowhere by now.
     pub(crate) fn remove(&self) -> io::Result<()> {
         // Stays open for good, as everything does of this file.
-        let mut ours = None;
-        settle(|| {
-            if !self.file.is_called(&self.name)? {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            if ours.is_none() {
-                let fd = Careful::new(file::open(&self.name)?)?;
-                if fd.file != self.file {
-                    return Ok(None);
-                }
-                ours = Some(fd);
-            }
-            let Some(fd) = &ours else {
-                return Ok(None);
-            };
-            let Some(_lock) = NameLock::attempt(fd.as_fd())? else {
-                return Ok(None);
-            };
-            if !self.file.is_called(&self.name)? {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            rustix::fs::unlink(self.name.path())?;
-            Ok(Some(()))
+        take_away(&self.name, self.file, || {
+            file::open(&self.name).map(|fd| &*Box::leak(Box::new(fd)))
         })
     }
 }
 
-/// A descriptor that is only closed if its file is not a space that this process has open.
-pub(crate) struct Careful {
-    fd: ManuallyDrop<OwnedFd>,
-    file: FileId,
-}
+/// How many threads are at what a [`Visit`] is for.
+static VISITS: AtomicU32 = AtomicU32::new(0);
 
-impl Careful {
-    pub(crate) fn new(fd: OwnedFd) -> io::Result<Careful> {
-        Ok(Careful {
-            file: FileId::of(&fd)?,
-            fd: ManuallyDrop::new(fd),
-        })
+/// While there is one, no space is put into the table and used: a file that is not found there may be opened
+/// and closed. The record lock, which that would cost, is only taken by who uses the space.
+pub(crate) struct Visit(());
+
+impl Visit {
+    pub(crate) fn begin() -> Visit {
+        watch_forks();
+        // AcqRel: see `await_visits`.
+        VISITS.fetch_add(1, Ordering::AcqRel);
+        Visit(())
     }
 
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
-    fn into_inner(mut self) -> OwnedFd {
-        // SAFETY: `self` is forgotten and never touches it again.
-        let fd = unsafe { ManuallyDrop::take(&mut self.fd) };
-        mem::forget(self);
-        fd
+    /// Has this process that space open?
+    pub(crate) fn finds(&self, file: FileId) -> bool {
+        all().any(|space| space.file == file)
     }
 }
 
-impl Drop for Careful {
+impl Drop for Visit {
     fn drop(&mut self) {
-        if !is_open_here(self.file) {
-            // SAFETY: taken once, here.
-            drop(unsafe { ManuallyDrop::take(&mut self.fd) });
-        }
+        // Release: whoever sees that this one is over comes after what it has closed.
+        VISITS.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// From now on a forked child begins without a name in any space.
-fn forget_me_in_children() {
+/// Waits for those who have looked at the table before it was changed by the caller: some system calls.
+fn await_visits() {
+    // AcqRel, and a change of the same word that each visit begins with: a later visit comes after this one and
+    // so after the change of the table, an earlier one is counted here.
+    while VISITS.fetch_add(0, Ordering::AcqRel) != 0 {
+        yield_now();
+    }
+}
+
+/// From now on a forked child begins without a name in any space, and without the visits of threads that
+/// it does not have.
+fn watch_forks() {
     extern "C" fn in_child() {
+        VISITS.store(0, Ordering::Relaxed);
         all().for_each(|space| space.tree.roster.forget_me());
+    }
+    // Twice, by two threads at the same time, does no harm.
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if WATCHED.load(Ordering::Acquire) {
+        return;
     }
     // As for the process's own tree: better to end here than to corrupt what others share.
     // SAFETY: the handler is a function of the program and does atomic operations only.
     let registered = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     assert_eq!(registered, 0, "pthread_atfork is out of memory");
+    WATCHED.store(true, Ordering::Release);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::time::Duration;
+
+    /// Else a sweep closes the file that it has opened before, and with that goes the record lock.
+    #[test]
+    fn a_space_is_used_when_visits_before_are_over() {
+        let [high, low] = random_id().unwrap();
+        let name = Name::of_space(&format!("visit-{high:x}{low:x}")).unwrap();
+        let visit = Visit::begin();
+        thread::scope(|scope| {
+            let opener = scope.spawn(|| open_or_create(&name).unwrap());
+            let inside = || all().find(|space| space.name == name);
+            while inside().is_none() {
+                yield_now();
+            }
+            thread::sleep(Duration::from_millis(30));
+            assert!(!opener.is_finished());
+            drop(visit);
+            opener.join().unwrap().remove().unwrap();
+        });
+    }
 }
