@@ -7,7 +7,7 @@ use super::arena::Arena;
 use super::named::file::FileId;
 use super::roster::Roster;
 use super::segment::Id;
-use super::space;
+use super::space::{self, Visit};
 use crate::platform::atomic::{AtomicPtr, Ordering};
 use std::io;
 use std::mem;
@@ -78,13 +78,17 @@ pub(crate) fn adopt(fds: [OwnedFd; 2]) -> io::Result<()> {
 
 /// Closes a descriptor that another process has sent, unless it is one of a roster in use.
 pub(crate) fn close(fd: OwnedFd) {
+    // Until it is closed.
+    let visit = Visit::begin();
     let in_use = rustix::fs::fstat(&fd).is_ok_and(|stat| {
         tree_if_any().is_some_and(|tree| stat.st_ino == tree.roster.inode())
-            || space::is_open_here(FileId::from(&stat))
+            || visit.finds(FileId::from(&stat))
     });
     if in_use {
         // One descriptor too many is better than the loss of this process's record lock.
         mem::forget(fd);
+    } else {
+        drop(fd);
     }
 }
 
