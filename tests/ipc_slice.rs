@@ -66,6 +66,8 @@ fn memory_is_seen_as_what_fits() {
         Some(Misfit::Size)
     );
     assert_eq!(bytes.cast::<()>().err(), Some(Misfit::Size));
+    let none = bytes.range(8..8).unwrap();
+    assert_eq!(none.cast::<()>().err(), Some(Misfit::Size));
     let floats = bytes.range(8..24).unwrap().cast::<f64>().unwrap();
     floats.set(1, 0.5).unwrap();
     assert_eq!(format!("{floats:?}"), "[0.0, 0.5]");

@@ -372,6 +372,8 @@ fn one_process_makes_what_all_have() {
             victims.into_iter().for_each(Victim::join);
             space.unlink().unwrap();
         }
+        // What the killed ones had not finished.
+        sweep_prefix("latchwork+").unwrap();
     });
 }
 
