@@ -387,6 +387,7 @@ const RELEASED: usize = 2;
 const PANICS: usize = 3;
 const STAYS: usize = 4;
 const FORKS: usize = 5;
+const ENDS: usize = 6;
 
 fn told(place: usize) -> &'static AtomicU64 {
     &TOLD.get_or_init(scratch)[place]
@@ -506,6 +507,35 @@ fn a_process_that_is_killed_in_the_action_breaks_the_barrier() {
             assert!(took >= limit, "it left while the action ran");
         });
         assert_eq!(why(barrier.wait()), BrokenBarrier::PartyDied);
+    });
+}
+
+struct End;
+
+impl BarrierAction for End {
+    fn run() {
+        told(ENDS).store(1, SeqCst);
+        wait_until(|| told(ENDS).load(SeqCst) == 0);
+    }
+}
+
+/// S14, S15: nobody goes through with one who has died meanwhile.
+#[test]
+fn a_party_that_is_killed_while_the_action_runs_breaks_the_barrier() {
+    watchdog(LIMIT, "killed beside the action", || {
+        let barrier = Barrier::<End>::with_action(2).unwrap();
+        told(ENDS).store(0, SeqCst);
+        let party = Victim::new(|| drop(barrier.wait()));
+        until_waiting(&barrier, 1);
+        thread::scope(|scope| {
+            let runner = scope.spawn(|| barrier.wait());
+            wait_until(|| told(ENDS).load(SeqCst) == 1);
+            party.kill();
+            told(ENDS).store(0, SeqCst);
+            assert_eq!(why(runner.join().unwrap()), BrokenBarrier::PartyDied);
+        });
+        // It had arrived, and waits for nobody now.
+        assert!(barrier.leave().unwrap());
     });
 }
 

@@ -408,6 +408,25 @@ fn futures_wait_and_pass_on() {
     });
 }
 
+/// S8: what is left of a notification goes to nobody who came after it.
+#[test]
+fn a_second_notification_does_not_let_the_first_go_to_newcomers() {
+    watchdog(LIMIT, "newcomers", || {
+        let (value, condition) = (Value::new(0_u64).unwrap(), Condition::new().unwrap());
+        let begin = || pending(condition.wait_async(value.lock().unwrap()));
+        let early = [begin(), begin()];
+        condition.notify_one().unwrap();
+        let late = [begin(), begin()];
+        condition.notify_one().unwrap();
+        assert_eq!(condition.waiters().unwrap(), 2, "all who were there may go");
+        for future in early {
+            drop(block_on(future).unwrap());
+        }
+        drop(late);
+        assert_eq!(condition.waiters().unwrap(), 0);
+    });
+}
+
 /// S8: predicates see elements, and what a lock is agreed to protect.
 #[test]
 fn arrays_and_synchronised_objects_have_conditions() {

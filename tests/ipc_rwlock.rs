@@ -436,7 +436,15 @@ fn the_child_of_a_fork_is_not_inside() {
         let reader = lock.read().unwrap();
         Victim::new(|| {
             // SAFETY: the guard is the parent's; the child's copy is dropped once.
-            drop(unsafe { std::ptr::read(&raw const reader) });
+            let copy = unsafe { std::ptr::read(&raw const reader) };
+            let own = lock.read().unwrap();
+            drop(copy);
+            assert_eq!(
+                lock.reader_count().unwrap(),
+                2,
+                "its own has not gone for it"
+            );
+            drop(own);
             assert_eq!(lock.reader_count().unwrap(), 1);
             assert!(lock.try_write().unwrap().is_none());
         })

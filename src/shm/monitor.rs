@@ -303,7 +303,12 @@ mod tests {
     use crate::shm::protocol::barrier::{Arrival, Gate};
     use crate::shm::protocol::condition::{Bell, Waiter};
     use crate::shm::protocol::event::Flag;
+    use crate::shm::protocol::rwlock::{Access, Occupied};
+    use crate::shm::protocol::semaphore::Permits;
     use crate::shm::tree;
+    use crate::shm::word::Verdict;
+    use std::cell::Cell;
+    use std::mem::MaybeUninit;
 
     /// With somebody inside who does not get on.
     fn stands_at_the_door_once<'h, S: Shared, T>(
@@ -338,5 +343,88 @@ mod tests {
         let bell = Object::<Bell>::new(tree, |_| {}).unwrap();
         let mut waiter = poll(Waiter::join(&bell)).unwrap().unwrap();
         stands_at_the_door_once(&bell, &mut waiter);
+    }
+
+    /// A home with one place in its roster, which the `claims`-th process has.
+    #[repr(C)]
+    struct Hut<S> {
+        word: Word,
+        claims: Cell<u32>,
+        state: S,
+    }
+
+    impl<S: State> Hut<S> {
+        /// # Safety
+        ///
+        /// All zero bytes are an `S`.
+        unsafe fn new() -> Box<Hut<S>> {
+            // SAFETY: all zero is a free word, a number, and a state by the caller's promise.
+            Box::new(unsafe { MaybeUninit::zeroed().assume_init() })
+        }
+
+        /// The process in it is dead, if there is one, and another has its place.
+        fn next(&self) {
+            self.claims.set(self.claims.get() + 1);
+        }
+    }
+
+    impl<S: State> Liveness for Hut<S> {
+        fn verdict(&self, owner: Owner) -> Verdict {
+            if owner.generation() < self.claims.get() {
+                Verdict::Dead
+            } else {
+                Verdict::Alive
+            }
+        }
+    }
+
+    impl<S: State> Home for Hut<S> {
+        type State = S;
+        type Roster = Hut<S>;
+
+        fn word(&self) -> &Word {
+            &self.word
+        }
+
+        fn state(&self) -> &S {
+            &self.state
+        }
+
+        fn roster(&self) -> &Self {
+            self
+        }
+
+        fn me(&self) -> Result<Owner, Refusal> {
+            Ok(Owner::new(3, self.claims.get()).expect("somebody lives here"))
+        }
+
+        fn is_current(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn who_has_the_place_of_a_dead_process_has_what_it_took_itself() {
+        // SAFETY: made of atomics.
+        let hut = unsafe { Hut::<Permits>::new() };
+        hut.state.begin(3, 3);
+        for taken in [2, 1] {
+            hut.next();
+            assert!(poll(Permits::acquire(&*hut, taken)).unwrap().is_some());
+            assert_eq!(hut.state.hint(), (3 - taken, 3));
+        }
+    }
+
+    #[test]
+    fn who_has_the_place_of_a_dead_reader_counts() {
+        // SAFETY: made of atomics.
+        let hut = unsafe { Hut::<Access>::new() };
+        for _ in 0..2 {
+            hut.next();
+            let admitted = poll(Access::read(&*hut, true)).unwrap();
+            assert!(admitted.is_some_and(|admitted| admitted.is_ok()));
+            assert_eq!(hut.state.occupied(), Occupied::Read { guards: 1 });
+            assert!(poll(Access::write(&*hut)).unwrap().is_none());
+        }
     }
 }

@@ -428,3 +428,21 @@ pub mod model {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_that_nobody_can_have_meant_is_not_waited_for() {
+        for (instant, is) in [
+            (now() + CLAIM / 2, true),
+            (now() + 2 * CLAIM, false),
+            (u64::MAX, false),
+            (1, false),
+            (0, false),
+        ] {
+            assert_eq!(is_to_come(&AtomicU64::new(instant), CLAIM), is, "{instant}");
+        }
+    }
+}
