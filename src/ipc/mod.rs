@@ -34,7 +34,7 @@
 //! * Killed while it waited: nothing happens to the others.
 //! * Stopped (SIGSTOP): it is alive and keeps what it holds. If it is stopped within the few dozen instructions in
 //!   which it changes a semaphore, say, the others cannot use that one until it goes on; their limits are kept,
-//!   with up to 50 ms on top.
+//!   with up to 50 ms on top, and so long a `try_` may stand there.
 //! * Replaced itself (`execve`): it is dead as far as its locks are concerned.
 //!
 //! A waiter notices a death at the end of its current slice of sleep, which is 1 ms at first, grows to a
