@@ -149,6 +149,11 @@ impl Roster {
         Some(String::from_utf8_lossy(&text[..end.unwrap_or(text.len())]).into_owned())
     }
 
+    fn entries(&self) -> &[Entry; SLOTS as usize] {
+        // SAFETY: entries are made of atomics.
+        unsafe { self.segment.at(HEADER_LEN) }
+    }
+
     fn entry(&self, slot: u32) -> &Entry {
         let offset = HEADER_LEN + slot as usize * ENTRY;
         // SAFETY: an entry is made of atomics.
@@ -207,8 +212,11 @@ impl Roster {
     /// this process has no name yet is known to the caller, so all such entries are former ones.
     fn end_former_lives(&self, started: u64) -> io::Result<()> {
         let me = (std::process::id(), started, pid_namespace());
-        for slot in 0..SLOTS {
-            let entry = self.entry(slot);
+        for (slot, entry) in (0..).zip(self.entries()) {
+            // Of a thousand, hardly one is of this pid.
+            if entry.pid.load(Ordering::Relaxed) != me.0 {
+                continue;
+            }
             // Written by who has the byte only, who may be about to write.
             if started != 0 && entry.process() == me && self.lock_byte(slot)? {
                 if entry.process() == me {
