@@ -149,11 +149,6 @@ impl Roster {
         Some(String::from_utf8_lossy(&text[..end.unwrap_or(text.len())]).into_owned())
     }
 
-    fn entries(&self) -> &[Entry; SLOTS as usize] {
-        // SAFETY: entries are made of atomics.
-        unsafe { self.segment.at(HEADER_LEN) }
-    }
-
     fn entry(&self, slot: u32) -> &Entry {
         let offset = HEADER_LEN + slot as usize * ENTRY;
         // SAFETY: an entry is made of atomics.
@@ -174,10 +169,7 @@ impl Roster {
     fn claim_a_slot(&self) -> io::Result<Owner> {
         let started = start_time("/proc/self/stat").map_or(0, |(started, _)| started);
         self.end_former_lives(started)?;
-        // Beginning anywhere spares those who come late a walk past all who are there, and spreads
-        // the generations over the slots. Fork gives parent and child different pids.
-        let first = std::process::id();
-        for slot in (0..SLOTS).map(|step| first.wrapping_add(step) % SLOTS) {
+        for slot in slots_from_own() {
             if !self.lock_byte(slot)? {
                 continue;
             }
@@ -212,10 +204,11 @@ impl Roster {
     /// this process has no name yet is known to the caller, so all such entries are former ones.
     fn end_former_lives(&self, started: u64) -> io::Result<()> {
         let me = (std::process::id(), started, pid_namespace());
-        for (slot, entry) in (0..).zip(self.entries()) {
-            // Of a thousand, hardly one is of this pid.
-            if entry.pid.load(Ordering::Relaxed) != me.0 {
-                continue;
+        for slot in slots_from_own() {
+            let entry = self.entry(slot);
+            // No former life has come this far: it has passed by none that was free.
+            if entry.claims.load(Ordering::Acquire) == 0 {
+                break;
             }
             // Written by who has the byte only, who may be about to write.
             if started != 0 && entry.process() == me && self.lock_byte(slot)? {
@@ -283,6 +276,15 @@ impl Liveness for Roster {
         }
         Verdict::Dead
     }
+}
+
+/// All slots, from where this process begins to look for a free one.
+///
+/// Beginning anywhere spares those who come late a walk past all who are there, and spreads the
+/// generations over the slots. Fork gives parent and child different pids; what a process executes has the same.
+fn slots_from_own() -> impl Iterator<Item = u32> {
+    let first = std::process::id();
+    (0..SLOTS).map(move |step| first.wrapping_add(step) % SLOTS)
 }
 
 /// Is the owner's generation among the first `claims` of its slot?
