@@ -87,9 +87,12 @@ impl Handle {
             index: fresh.index,
             generation: fresh.generation,
         };
+        // Also if what follows fails: a block that stays locked is lost for as long as this process lives.
+        let block = tree.arena.block(fresh.index);
+        let locked = FreshLock(&block.ok_or_else(|| invalid("no such block"))?.word);
         let mut handle = Handle::find(tree, fresh.index, fresh.generation, request)?;
         fill(handle.payload);
-        handle.block.word.unlock(true);
+        drop(locked);
         handle._creation = Some(Arc::new(creation));
         Ok(handle)
     }
@@ -368,6 +371,15 @@ impl Handle {
     ) -> Result<Handle, D::Error> {
         let address = Address::deserialize(deserializer)?;
         Handle::at(address, request).map_err(D::Error::custom)
+    }
+}
+
+/// The lock of a block that was just taken.
+struct FreshLock<'a>(&'a super::word::Word);
+
+impl Drop for FreshLock<'_> {
+    fn drop(&mut self) {
+        self.0.unlock(true);
     }
 }
 

@@ -37,12 +37,7 @@ mod take;
 mod tests;
 mod usage;
 
-#[allow(
-    unused_imports,
-    reason = "named by handles of pinned objects, which are to come"
-)]
 pub(crate) use pin::NotPinned;
-#[allow(unused_imports, reason = "the public face is to come")]
 pub use usage::Usage;
 
 use self::place::{Class, LONGEST, Layout, SHORTEST, header_offset};
