@@ -54,7 +54,7 @@ pub use scope::ShmScope;
 #[cfg(not(loom))]
 pub use sweep::{Kept, Swept, sweep, sweep_prefix};
 #[cfg(not(loom))]
-pub(crate) use tree::{Tree, adopt, close, descriptors, tree, tree_of};
+pub(crate) use tree::{Tree, adopt, close, descriptors, is_in_use, tree, tree_of};
 
 #[cfg(not(loom))]
 mod tree;

@@ -80,16 +80,20 @@ pub(crate) fn adopt(fds: [OwnedFd; 2]) -> io::Result<()> {
 pub(crate) fn close(fd: OwnedFd) {
     // Until it is closed.
     let visit = Visit::begin();
-    let in_use = rustix::fs::fstat(&fd).is_ok_and(|stat| {
-        tree_if_any().is_some_and(|tree| stat.st_ino == tree.roster.inode())
-            || visit.finds(FileId::from(&stat))
-    });
-    if in_use {
+    if is_in_use(&fd, &visit) {
         // One descriptor too many is better than the loss of this process's record lock.
         mem::forget(fd);
     } else {
         drop(fd);
     }
+}
+
+/// Is this a descriptor of a roster in use, which must not be closed?
+pub(crate) fn is_in_use(fd: &OwnedFd, visit: &Visit) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| {
+        tree_if_any().is_some_and(|tree| stat.st_ino == tree.roster.inode())
+            || visit.finds(FileId::from(&stat))
+    })
 }
 
 fn already_there(fds: [OwnedFd; 2]) -> io::Error {

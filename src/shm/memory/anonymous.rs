@@ -5,6 +5,8 @@
 
 use crate::platform::{above_standard, parcel};
 use crate::shm::segment::{SEALS, invalid, set_len};
+use crate::shm::space::Visit;
+use crate::shm::{close, is_in_use};
 use rustix::fs::MemfdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::net::SendFlags;
@@ -87,11 +89,20 @@ impl Anonymous {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         // What belongs to the next message stays in the socket; ours may have come in parts.
-        stream.read_exact(&mut bytes[arrived..])?;
+        let rest = stream.read_exact(&mut bytes[arrived..]);
         let [magic, len]: [u64; 2] = bytemuck::pod_read_unaligned(&bytes);
-        let (true, Some(fd), true) = (magic == MAGIC, descriptors.pop(), descriptors.is_empty())
-        else {
-            return Err(invalid("what was sent is no shared memory"));
+        let visit = Visit::begin();
+        // A roster has the seals of such memory: it would be taken for it, and closed when that is dropped.
+        let is_sound = rest.is_ok()
+            && magic == MAGIC
+            && descriptors.len() == 1
+            && !is_in_use(&descriptors[0], &visit);
+        drop(visit);
+        let Some(fd) = is_sound.then(|| descriptors.pop()).flatten() else {
+            descriptors.into_iter().for_each(close);
+            return Err(rest
+                .err()
+                .unwrap_or_else(|| invalid("what was sent is no shared memory")));
         };
         Anonymous::attach(above_standard(fd)?, len)
     }
@@ -128,5 +139,23 @@ impl Drop for Anonymous {
     fn drop(&mut self) {
         // SAFETY: the mapping is this value's own, and every reference into it borrowed the value.
         let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.mapped) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It has the seals of such memory, and closing any descriptor of it would end this process's record lock.
+    #[test]
+    fn a_roster_is_not_taken_for_memory() {
+        let tree = crate::shm::tree().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let message = [MAGIC, 4096_u64];
+        let bytes = bytemuck::bytes_of(&message);
+        let fds = [tree.roster.fd()];
+        parcel::send(&ours, bytes, &fds, SendFlags::empty()).unwrap();
+        let error = Anonymous::receive(&theirs).err().expect("it is refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }
